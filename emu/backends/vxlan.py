@@ -1,0 +1,83 @@
+"""Kernel VXLAN with the state flannel writes.
+
+flannel first used layer 3 misses answered by its daemon, later a bridge of VXLAN devices; since 0.9 it writes,
+per other node, one neighbour entry (its flannel.1 address to that device's MAC), one FDB entry (that MAC to the
+node's address) and one route (its pod subnet by that address, on-link), in this order, and nothing else:
+pkg/backend/vxlan/vxlan_network.go (``handleSubnetEvents``) and device.go (``newVXLANDevice``, learning off).
+
+Entries per node: 3 for each other node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emu.backends.base import Backend, Peer
+from emu.claims import Query
+from emu.model import INITIAL_TTL, Address, Device, FdbEntry, Neighbor, Node, Route, Vxlan
+from emu.packets import ETHERTYPE_IPV4, UDP
+
+VNI, PORT = 1, 8472
+
+
+class VxlanBackend:
+    name = "vxlan"
+    device_name = f"flannel.{VNI}"
+    overhead_bytes = 50
+    """Outer Ethernet 14, IPv4 20, UDP 8, VXLAN 8 (RFC 7348, section 5); the outer Ethernet header takes nothing
+    of the underlay's MTU, the inner one takes as much."""
+
+    def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
+        return (Device(self.device_name, "vxlan", node.vtep_mac, mtu, vxlan=Vxlan(VNI, PORT, node.address, "eth0")),)
+
+    def addresses(self, node: Node) -> tuple[Address, ...]:
+        return (Address(self.device_name, node.vtep_address, 32),)
+
+    def peer(self, node: Node, other: Node) -> Peer:
+        return Peer(
+            neighbors=(Neighbor(self.device_name, other.vtep_address, other.vtep_mac),),
+            fdb=(FdbEntry(self.device_name, other.vtep_mac, other.address),),
+            routes=(Route(other.pod_subnet, self.device_name, via=other.vtep_address, onlink=True),),
+        )
+
+    def inner_macs(self, node_a: Node, node_b: Node) -> tuple[str, str]:
+        return node_a.vtep_mac, node_b.vtep_mac
+
+    def outer(self, node_a: Node, node_b: Node) -> Mapping[str, object]:
+        return {
+            "eth.src": node_a.mac,
+            "eth.dst": node_b.mac,
+            "eth.type": ETHERTYPE_IPV4,
+            "ip.src": node_a.address,
+            "ip.dst": node_b.address,
+            "ip.ttl": INITIAL_TTL,
+            "ip.proto": UDP,
+            "udp.dport": PORT,
+            "vxlan.vni": VNI,
+        }
+
+    def state(self, node: Node, others: tuple[Node, ...], mtu: int) -> tuple[Query, ...]:
+        device = self.device_name
+        vxlan = {"id": VNI, "link": "eth0", "local": node.address, "port": PORT, "learning": False}
+        return (
+            Query(node.name, ("ip", "-j", "-d", "link", "show", "dev", device), ({
+                "mtu": mtu,
+                "address": node.vtep_mac,
+                "linkinfo": {"info_kind": "vxlan", "info_data": vxlan},
+            },)),
+            Query(node.name, ("ip", "-j", "-4", "address", "show", "dev", device), (
+                {"addr_info": [{"local": node.vtep_address, "prefixlen": 32, "scope": "global"}]},
+            )),
+            Query(node.name, ("ip", "-j", "neigh", "show", "dev", device), tuple(
+                {"dst": o.vtep_address, "lladdr": o.vtep_mac, "state": ["PERMANENT"]} for o in others
+            )),
+            Query(node.name, ("bridge", "-j", "fdb", "show", "dev", device), tuple(
+                {"mac": o.vtep_mac, "dst": o.address, "flags": ["self"], "state": "permanent"} for o in others
+            )),
+            Query(node.name, ("ip", "-j", "-4", "route", "show", "dev", device), tuple(
+                {"dst": o.pod_subnet, "gateway": o.vtep_address, "flags": ["onlink"]} for o in others
+            )),
+        )
+
+
+BACKEND: Backend = VxlanBackend()

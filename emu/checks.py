@@ -1,0 +1,105 @@
+"""Every invariant of a scenario and of a plan. Each function returns all problems at once, none raises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from itertools import islice
+
+from emu.addressing import (
+    FIRST_CONTAINER,
+    RESERVED_AT_END,
+    node_addresses,
+    pod_subnet_prefix,
+    pod_subnets,
+)
+from emu.model import Plan, Scenario, contains
+
+SMALLEST_MTU, LARGEST_MTU = 576, 65_000
+"""RFC 791's smallest datagram every host must take, and what a veth device and its encapsulation can carry."""
+
+LARGEST_SUBNET_BITS = 16
+INTERFACE_NAME_LENGTH = 15
+"""IFNAMSIZ less the closing zero (``include/uapi/linux/if.h``)."""
+
+
+def scenario_problems(scenario: Scenario) -> list[str]:
+    """Everything wrong with a scenario, in words; empty if it is sound."""
+    problems = []
+    if scenario.node_count < 2:
+        problems.append(f"--nodes {scenario.node_count}: a lab has 2 nodes or more")
+    if scenario.containers_per_node < 0:
+        problems.append(f"--containers {scenario.containers_per_node}: 0 or more")
+    if not SMALLEST_MTU <= scenario.mtu <= LARGEST_MTU:
+        problems.append(f"--mtu {scenario.mtu}: between {SMALLEST_MTU} and {LARGEST_MTU} bytes")
+    pods = _network("--pod-cidr", scenario.pod_cidr, problems)
+    nodes = _network("--node-cidr", scenario.node_cidr, problems)
+    if pods and nodes and pods.overlaps(nodes):
+        problems.append(f"--pod-cidr {pods} and --node-cidr {nodes} overlap")
+    if nodes and scenario.node_count >= 2:
+        room = sum(1 for _ in islice(node_addresses(str(nodes)), scenario.node_count))
+        if room < scenario.node_count:
+            problems.append(f"--node-cidr {nodes} has room for {room} nodes, not {scenario.node_count}")
+    if pods and scenario.containers_per_node >= 0 and scenario.node_count >= 2:
+        problems.extend(_pod_problems(scenario, pods))
+    return problems
+
+
+def _network(option: str, text: str, problems: list[str]) -> IPv4Network | None:
+    try:
+        return IPv4Network(text)
+    except (AddressValueError, NetmaskValueError, ValueError) as error:
+        problems.append(f"{option} {text}: {error}")
+        return None
+
+
+def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[str]:
+    count = scenario.containers_per_node
+    prefix = pod_subnet_prefix(count)
+    if 32 - prefix > LARGEST_SUBNET_BITS:
+        most = 2**LARGEST_SUBNET_BITS - FIRST_CONTAINER - RESERVED_AT_END
+        return [f"--containers {count}: at most {most} on a node"]
+    room = sum(1 for _ in islice(pod_subnets(str(pods), count), scenario.node_count))
+    if room < scenario.node_count:
+        return [
+            f"--pod-cidr {pods} has room for {room} pod subnets of /{prefix}, not {scenario.node_count}:"
+            " a wider one is needed"
+        ]
+    return []
+
+
+def plan_problems(plan: Plan) -> list[str]:
+    """Everything inconsistent in a plan; empty for every plan a sound design makes."""
+    problems = [f"the name {name} is used twice" for name in _twice(m.name for m in plan.machines)]
+    problems += [f"the address {a} is used twice" for a in _twice(m.address for m in plan.machines)]
+    problems += [f"switch port {n} is used twice" for n in _twice(p.number for p in plan.switch.ports)]
+    problems += [f"switch device {d} is used twice" for d in _twice(p.device for p in plan.switch.ports)]
+    names = [port.device for port in plan.switch.ports]
+    for machine in plan.machines:
+        devices = {device.name for device in machine.devices}
+        names += devices
+        problems += [f"{machine.name}: two devices {d}" for d in _twice(d.name for d in machine.devices)]
+        users = [e.device for e in (*machine.addresses, *machine.routes, *machine.neighbors, *machine.fdb)]
+        problems += [f"{machine.name}: no device {d}" for d in sorted({*users} - devices)]
+        own = {address.address for address in machine.addresses}
+        if machine.address not in own:
+            problems.append(f"{machine.name}: {machine.address} is on none of its devices")
+    problems += [
+        f"the interface name {name} is longer than {INTERFACE_NAME_LENGTH} characters"
+        for name in sorted({name for name in names if len(name) > INTERFACE_NAME_LENGTH})
+    ]
+    problems += [f"the MAC {mac} is on two stations" for mac in _twice(s.mac for s in plan.control.stations)]
+    for network in plan.control.proxy_arp.networks if plan.control.proxy_arp else ():
+        problems += [
+            f"proxy ARP answers for {b.ip}, outside of {network}"
+            for b in plan.control.proxy_arp.bindings  # type: ignore[union-attr]
+            if not contains(network, b.ip)
+        ]
+    return problems
+
+
+def _twice(values: Iterable[object]) -> list[object]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+

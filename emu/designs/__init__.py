@@ -1,0 +1,96 @@
+"""The designs: one module each, found by listing this folder.
+
+A design module has an object ``DESIGN`` that fulfils ``emu.designs.base.Design``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from emu.checks import plan_problems, scenario_problems
+from emu.designs.base import Design
+from emu.errors import UsageError
+from emu.model import Plan, Scenario
+
+DEFAULT_DESIGNS = ("bare", "l2", "routed", "overlay")
+_NOT_DESIGNS = {"base", "claims"}
+
+
+@dataclass(frozen=True)
+class DesignSpec:
+    """A design and its parameters, every one with a value."""
+
+    name: str
+    params: Mapping[str, str]
+
+    @property
+    def design(self) -> Design:
+        return all_designs()[self.name]
+
+
+@cache
+def all_designs() -> Mapping[str, Design]:
+    """Every design by its name, the default ones first."""
+    modules = (m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_DESIGNS)
+    found = {d.name: d for d in (importlib.import_module(f"{__name__}.{module}").DESIGN for module in modules)}
+    first = [name for name in DEFAULT_DESIGNS if name in found]
+    return {name: found[name] for name in [*first, *sorted(found.keys() - first)]}
+
+
+def parse_design(text: str) -> DesignSpec:
+    """``NAME`` or ``NAME:KEY=VALUE,KEY=VALUE`` with defaults filled in; ``UsageError`` names all mistakes."""
+    name, _, rest = text.partition(":")
+    design = all_designs().get(name)
+    if design is None:
+        raise UsageError(f"there is no design '{name}'; there are: {', '.join(all_designs())}")
+    params = {key: values.default for key, values in design.parameters.items()}
+    problems = []
+    given: set[str] = set()
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        known = design.parameters.get(key)
+        if known is None or not equals:
+            offered = ", ".join(design.parameters) or "none"
+            problems.append(f"{name}: '{item}' is no KEY=VALUE of its parameters ({offered})")
+        elif key in given:
+            problems.append(f"{name}: '{key}' is given twice")
+        elif value in known.unbuilt:
+            problems.append(f"{name}: {key}={value} is not built yet")
+        elif value not in known.values:
+            problems.append(f"{name}: {key} takes {'|'.join((*known.values, *known.unbuilt))}, not '{value}'")
+        else:
+            params[key] = value
+        given.add(key)
+    if problems:
+        raise UsageError(*problems)
+    return DesignSpec(name, params)
+
+
+def make_plan(spec: DesignSpec, scenario: Scenario) -> Plan:
+    """The plan of a design for a scenario. Raises ``UsageError`` naming everything unsound in the scenario."""
+    problems = scenario_problems(scenario)
+    if problems:
+        raise UsageError(*problems)
+    plan = spec.design.plan(scenario, spec.params)
+    problems = plan_problems(plan)
+    if problems:
+        raise UsageError(*(f"{spec.name}: {problem}" for problem in problems))
+    return plan
+
+
+def make_plans(texts: Iterable[str], scenario: Scenario) -> tuple[Plan, ...]:
+    """The plans of several designs; ``UsageError`` names the mistakes of all of them and of the scenario."""
+    problems = list(scenario_problems(scenario))
+    specs = []
+    for text in texts:
+        try:
+            specs.append(parse_design(text))
+        except UsageError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise UsageError(*problems)
+    return tuple(make_plan(spec, scenario) for spec in specs)

@@ -1,0 +1,145 @@
+"""Claims that several designs make in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from emu.claims import Claim, Ordered, Ping, Prints, Probe, Reaches, Seen, Transfers, Uninvolved, Unseen
+from emu.model import BROADCAST_MAC, SWITCH, Hop, Plan
+from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REPLY, ECHO_REQUEST
+
+IP_HEADER_BYTES, ICMP_HEADER_BYTES = 20, 8
+TRANSFER_BYTES = 4 << 20
+UNINVOLVED_PINGS = 20
+
+
+def echo(hop: Hop, src: str, dst: str, icmp_type: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What picks the frame of a hop out of a capture, and what its fields must be there."""
+    prefix = "" if hop.outer is None else "inner."
+    where = {"dir": hop.direction, f"{prefix}icmp.type": icmp_type, f"{prefix}ip.src": src, f"{prefix}ip.dst": dst}
+    expect = {f"{prefix}eth.src": hop.eth_src, f"{prefix}eth.dst": hop.eth_dst, f"{prefix}ip.ttl": hop.ttl}
+    return where, {**(hop.outer or {}), **expect}
+
+
+def path_claims(plan: Plan, probe: Ping, there: Iterable[Hop], back: Iterable[Hop], source: str,
+                needs: tuple[str, ...] = ()) -> list[Claim]:
+    """One claim a capture point: the request on its way there, the reply on its way back."""
+    claims: list[Claim] = []
+    ends = plan.address(probe.src), plan.address(probe.dst)
+    journeys = (("request", there, ends, ECHO_REQUEST), ("reply", back, ends[::-1], ECHO_REPLY))
+    for word, hops, (src, dst), icmp_type in journeys:
+        for number, hop in enumerate(hops, 1):
+            where, expect = echo(hop, src, dst, icmp_type)
+            verb = "leaves by" if hop.direction == "out" else "comes in at"
+            inside = " inside the tunnel" if hop.outer else ""
+            claims.append(Claim(
+                id=f"{word}-{number}",
+                text=f"the {word} {verb} {hop.point}, {hop.eth_src} > {hop.eth_dst}, TTL {hop.ttl}{inside}",
+                source=source,
+                test=Seen(probe, (hop.point,), where, expect, count=1),
+                needs=(claims[-1].id,) if claims else needs,
+            ))
+    return claims
+
+
+def arp_claims(probe: Probe, point: str, asker: tuple[str, str], target: str, answer_mac: str, source: str,
+               what: str) -> list[Claim]:
+    """Who asks, in whose name, and which MAC the one answer gives. ``asker``: MAC and IPv4 address."""
+    mac, address = asker
+    request = {"arp.op": ARP_REQUEST, "arp.tpa": target, "arp.spa": address}
+    reply = {"arp.op": ARP_REPLY, "arp.spa": target, "arp.tpa": address}
+    return [
+        Claim(
+            "arp-request",
+            f"{point} asks everybody who has {target}, from {mac}",
+            source,
+            Seen(probe, (point,), {**request, "dir": "out"}, {"eth.dst": BROADCAST_MAC, "eth.src": mac, "arp.sha": mac}),
+        ),
+        Claim(
+            "arp-reply",
+            f"{what}: {target} is at {answer_mac}, told to {mac} alone and once",
+            source,
+            Seen(probe, (point,), {**reply, "dir": "in"}, {"eth.src": answer_mac, "eth.dst": mac, "arp.sha": answer_mac,
+                                                          "arp.tha": mac}, count=1),
+            needs=("arp-request",),
+        ),
+    ]
+
+
+def order_claim(probe: Ping, point: str, target: str, src: str, dst: str, source: str) -> Claim:
+    """First the question, then the answer, then the packet."""
+    return Claim(
+        "order",
+        f"at {point} first the ARP request, then the reply, then the packet",
+        source,
+        Ordered(probe, point, (
+            {"arp.op": ARP_REQUEST, "arp.tpa": target, "dir": "out"},
+            {"arp.op": ARP_REPLY, "arp.spa": target, "dir": "in"},
+            {"icmp.type": ECHO_REQUEST, "ip.src": src, "ip.dst": dst, "dir": "out"},
+        )),
+        needs=("arp-reply",),
+    )
+
+
+def bystanders(plan: Plan, *involved: str) -> tuple[str, ...]:
+    """The uplinks of every node but those named."""
+    return tuple(f"{node.name}:eth0" for node in plan.nodes if node.name not in involved)
+
+
+def unseen_claim(claim_id: str, text: str, source: str, probe: Probe, points: Sequence[str], **where: Any) -> list[Claim]:
+    """No frame with these fields at these points; no claim where there are no such points (two nodes only)."""
+    fields = {key.replace("__", "."): value for key, value in where.items()}
+    return [Claim(claim_id, text, source, Unseen(probe, tuple(points), fields))] if points else []
+
+
+def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...]) -> list[Claim]:
+    """What every design must do between its endpoints: reach everybody, carry full packets and TCP, and leave
+    the controller out of established traffic. ``needs``: the claims without which none of it can be."""
+    claims = [Claim(
+        "reach",
+        "every machine reaches every other, and the answers arrive with the TTL their path gives them",
+        "the path each design declares",
+        Reaches(),
+        needs,
+    )]
+    if plan.endpoints is None:
+        return claims
+    src, dst = plan.endpoints
+    payload = payload_mtu - IP_HEADER_BYTES - ICMP_HEADER_BYTES
+    ping = ("ping", "-n", "-q", "-M", "do", "-c", "1", "-W", "20")
+    claims += [
+        Claim(
+            "mtu-fits",
+            f"{src} reaches {dst} with {payload_mtu} bytes that must not be fragmented",
+            "RFC 791; underlay MTU less the overhead of the design",
+            Prints(src, (*ping, "-s", str(payload), plan.address(dst)), 0),
+            needs,
+        ),
+        Claim(
+            "mtu-limit",
+            f"{src} knows that {payload_mtu + 1} bytes do not fit, and sends nothing",
+            "RFC 1191; the MTU is set on the container's own interface",
+            Prints(src, (*ping, "-s", str(payload + 1), plan.address(dst)), 1, ("100% packet loss",)),
+        ),
+        Claim(
+            "tcp",
+            f"{TRANSFER_BYTES >> 20} MiB cross a TCP connection from {src} to {dst} unchanged",
+            "RFC 9293: checksums and segment sizes are right on the whole way",
+            Transfers(src, dst, TRANSFER_BYTES),
+            needs,
+        ),
+        Claim(
+            "controller-idle",
+            f"{UNINVOLVED_PINGS} pings from {src} to {dst} take no packet to the controller",
+            "flows for all the plan knows are installed beforehand",
+            Uninvolved(src, dst, UNINVOLVED_PINGS),
+            needs,
+        ),
+    ]
+    return claims
+
+
+def switch_points(plan: Plan) -> tuple[str, ...]:
+    """Every port of the switch."""
+    return tuple(f"{SWITCH}:{port.device}" for port in plan.switch.ports)

@@ -1,0 +1,164 @@
+"""Layer 3, a gateway: the deck's third picture.
+
+    node-a 192.168.1.1/32        node-b          no layer 2 between nodes: every node has a /32 and one
+        10.0.1.0/24  \\          /                on-link route, to the gateway. The gateway knows which
+                      L3 gateway                 node is behind which port and which pod subnet behind
+        10.0.3.0/24  /          \\                which node.
+    node-c                       node-d
+
+State per node: two routes, whatever the size of the cluster. State of the gateway: two routes a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emu.addressing import GATEWAY_MAC, gateway_address
+from emu.claims import Claim, KernelState, Ping, Prints, Query
+from emu.designs import base
+from emu.designs.claims import arp_claims, bystanders, common_claims, path_claims, unseen_claim
+from emu.model import (
+    Address,
+    Binding,
+    Control,
+    Gateway,
+    GatewayRoute,
+    Hop,
+    Machine,
+    Node,
+    Plan,
+    Route,
+    Scenario,
+    host_route,
+)
+
+_DECK = "deck, slides 15-23"
+_NOWHERE = "203.0.113.1"
+"""An address of TEST-NET-3 (RFC 5737), which no plan has a route to."""
+
+
+class Routed:
+    name = "routed"
+    summary = "nodes with /32 addresses behind an L3 gateway that routes the pod subnets"
+    parameters: Mapping[str, base.Parameter] = {"routes": base.Parameter(("static",), unbuilt=("bgp",))}
+
+    def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
+        nodes = base.nodes_for(scenario)
+        gateway = gateway_address(scenario.node_cidr)
+        machines: list[Machine] = []
+        for node in nodes:
+            machines.append(self._node(node, scenario, gateway))
+            machines.extend(base.container_machines(node, scenario.mtu, None))
+        routes = tuple(
+            GatewayRoute(prefix, node.address) for node in nodes for prefix in (host_route(node.address), node.pod_subnet)
+        )
+        return Plan(
+            design=self.name,
+            params=params,
+            scenario=scenario,
+            nodes=nodes,
+            machines=tuple(machines),
+            links=tuple(link for node in nodes for link in base.pod_links(node)),
+            switch=base.switch_for(nodes, scenario.mtu),
+            control=Control(("l3_gateway",), 1, gateway=Gateway(
+                ip=gateway,
+                mac=GATEWAY_MAC,
+                ports=tuple(node.number for node in nodes),
+                neighbors=tuple(Binding(node.address, node.mac, node.number) for node in nodes),
+                routes=routes,
+            )),
+            endpoints=base.endpoints(nodes, of_nodes=False),
+        )
+
+    def _node(self, node: Node, scenario: Scenario, gateway: str) -> Machine:
+        return base.node_with_pods(
+            node,
+            devices=(*base.pod_bridge(node, node.bridge_mac, scenario.mtu), base.uplink(node, scenario.mtu)),
+            addresses=(Address(base.UPLINK, node.address, 32),),
+            routes=(
+                # The gateway first: a /32 node has no prefix it could be reached by.
+                Route(host_route(gateway), base.UPLINK, source=node.address, congctl=base.CONGESTION_CONTROL),
+                Route("0.0.0.0/0", base.UPLINK, via=gateway, source=node.address, congctl=base.CONGESTION_CONTROL),
+            ),
+        )
+
+    def path(self, plan: Plan, src: str, dst: str) -> tuple[Hop, ...]:
+        a, b = plan.node_of[src], plan.node_of[dst]
+        if a is b:
+            return base.local_path(plan, src, dst, a.bridge_mac)
+        source, target = plan.container_of.get(src), plan.container_of.get(dst)
+        path = base.Path(a.mac, GATEWAY_MAC)
+        if source:
+            path.eth_src, path.eth_dst = source.mac, a.bridge_mac
+            path.leaves(source).crosses(a.name, base.BRIDGE, "in").routed(a.mac, GATEWAY_MAC)
+        path.crosses(a.name, base.UPLINK, "out").crosses("switch", plan.port_of[a.name].device, "in")
+        path.routed(GATEWAY_MAC, b.mac)
+        path.crosses("switch", plan.port_of[b.name].device, "out").crosses(b.name, base.UPLINK, "in")
+        if target:
+            path.routed(b.bridge_mac, target.mac).crosses(b.name, base.BRIDGE, "out").enters(target)
+        return tuple(path.hops)
+
+    def claims(self, plan: Plan) -> tuple[Claim, ...]:
+        if plan.endpoints is None:
+            return (*self._state(plan), *common_claims(plan, plan.scenario.mtu, ()))
+        src, dst = plan.endpoints
+        a, b = plan.node_of[src], plan.node_of[dst]
+        gateway = gateway_address(plan.scenario.node_cidr)
+        probe, point = Ping(src, dst), f"{a.name}:eth0"
+        return (
+            *self._state(plan),
+            *arp_claims(probe, point, (a.mac, a.address), gateway, GATEWAY_MAC, "RFC 1812, section 3.3.2",
+                        "the gateway answers for its own address"),
+            *unseen_claim("no-layer-2", f"no other node ever sees a frame from {a.name}'s MAC",
+                          _DECK, probe, bystanders(plan, a.name), eth__src=a.mac),
+            *path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",)),
+            Claim(
+                "gateway-ping",
+                f"the gateway answers {src}'s ping to {gateway}",
+                "RFC 1812, section 4.3.3.6",
+                Prints(src, ("ping", "-n", "-c", "1", "-W", "20", gateway), 0, (f"64 bytes from {gateway}",)),
+                ("arp-reply",),
+            ),
+            Claim(
+                "traceroute",
+                f"traceroute from {src} prints {a.name}'s bridge, the gateway, {b.name} and {dst}",
+                "RFC 1812, section 5.3.1: TTL one less at each router, time exceeded at zero",
+                Prints(src, ("traceroute", "-n", "-q", "1", "-N", "1", "-w", "20", plan.address(dst)), 0,
+                       tuple(f" {address} " for address in (a.bridge_address, gateway, b.address, plan.address(dst)))),
+                ("arp-reply",),
+            ),
+            Claim(
+                "unreachable",
+                f"for {_NOWHERE}, which it has no route to, the gateway says so",
+                "RFC 1812, section 5.2.7.1: network unreachable",
+                Prints(src, ("ping", "-n", "-c", "1", "-W", "20", _NOWHERE), 1,
+                       (f"From {gateway}", "Destination Net Unreachable")),
+                ("arp-reply",),
+            ),
+            *common_claims(plan, plan.scenario.mtu, ("arp-reply",)),
+        )
+
+    def _state(self, plan: Plan) -> tuple[Claim, ...]:
+        gateway = gateway_address(plan.scenario.node_cidr)
+        return (Claim(
+            "node-routes",
+            "every node has a /32 address, one route to the gateway and its own pod subnet: two routes and no more",
+            _DECK,
+            KernelState(tuple(
+                query
+                for node in plan.nodes
+                for query in (
+                    Query(node.name, ("ip", "-j", "-4", "route"), (
+                        {"dst": "default", "gateway": gateway, "dev": "eth0"},
+                        {"dst": gateway, "dev": "eth0", "scope": "link"},
+                        {"dst": node.pod_subnet, "dev": "cbr0", "scope": "link"},
+                    )),
+                    Query(node.name, ("ip", "-j", "-4", "address", "show", "dev", "eth0"), (
+                        {"addr_info": [{"local": node.address, "prefixlen": 32}]},
+                    )),
+                )
+            )),
+        ),)
+
+
+DESIGN: base.Design = Routed()

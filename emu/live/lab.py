@@ -1,0 +1,214 @@
+"""``Lab``: a design, running. The stable Python interface, and what every verb is built on.
+
+    from emu import Lab
+    with Lab("overlay:backend=vxlan", nodes=4, containers=3) as lab:
+        print(lab["ctr-1"].run(["ping", "-c1", "10.0.3.2"]).stdout)
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from emu.designs import make_plan, parse_design
+from emu.errors import LabError, MissingError
+from emu.live import preflight
+from emu.live.buffers import SYSCTLS, large_buffers
+from emu.live.process import wait_until
+from emu.live.sweep import Miss
+from emu.live.tree import Tree
+from emu.model import Plan
+from emu.scenario import from_mapping
+
+DEFAULT_TIMEOUT_S = 120.0
+_STOCK_ARP_LIMIT = 1024
+"""Linux's default ``gc_thresh3`` (``net/ipv4/arp.c``), where the real one cannot be read."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Process:
+    """A command that stays until it is stopped or its lab ends."""
+
+    def __init__(self, tree: Tree, pid: int) -> None:
+        self._tree = tree
+        self.pid = pid
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return bool(self._tree.request("alive", pid=self.pid))
+
+    def output(self) -> str:
+        """What it has printed so far, errors included."""
+        return str(self._tree.request("output", pid=self.pid))
+
+    def stop(self) -> None:
+        """End it and its children."""
+        self._tree.request("stop", pid=self.pid)
+
+
+class LabMachine:
+    """A node or container of a running lab."""
+
+    def __init__(self, tree: Tree, name: str) -> None:
+        self._tree = tree
+        self.name = name
+
+    def run(self, argv: Sequence[str], timeout_s: float = DEFAULT_TIMEOUT_S) -> Completed:
+        """Run a command here. A status other than 0 is no error; running out of time is a ``LabError``."""
+        return Completed(tuple(argv), *self._tree.request("run", name=self.name, argv=list(argv), timeout_s=timeout_s))
+
+    def spawn(self, argv: Sequence[str]) -> Process:
+        """Start a command that stays, such as a server."""
+        return Process(self._tree, self._tree.request("spawn", name=self.name, argv=list(argv)))
+
+    def wait_listening(self, port: int, protocol: str = "tcp") -> None:
+        """Return when something here is bound to a port; ``LabError`` if nothing is within 30 s."""
+        question = {"name": self.name, "port": port, "protocol": protocol}
+        wait_until(f"{self.name} to listen on {protocol} port {port}",
+                   lambda: bool(self._tree.request("listening", **question)))
+
+
+class Lab:
+    """A lab of one design. It runs inside ``with``; leaving that ends everything in it."""
+
+    def __init__(self, design: str | Plan, *, on_terminal: bool = False, **scenario: Any) -> None:
+        """``design``: as on the command line, or a plan. ``scenario``: the options, as keyword arguments.
+
+        Raises ``UsageError`` naming every mistake. Nothing is started yet.
+        """
+        self.plan = design if isinstance(design, Plan) else make_plan(parse_design(design), from_mapping(scenario))
+        self._on_terminal = on_terminal
+        self._stack = ExitStack()
+        self._running: Tree | None = None
+
+    def __enter__(self) -> Lab:
+        datapath, sdn = choose(self.plan)
+        with ExitStack() as stack:
+            stack.enter_context(large_buffers())
+            tree = Tree(self.plan.spec, self._on_terminal)
+            stack.callback(tree.end)
+            tree.request("build", plan=self.plan, datapath=datapath, sdn=sdn)
+            self._running = tree
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._running = None
+        self._stack.close()
+
+    @property
+    def tree(self) -> Tree:
+        """The lab's namespace tree; ``LabError`` if the lab is not running."""
+        if self._running is None:
+            raise LabError("this lab is not running: use it in a with statement")
+        return self._running
+
+    @property
+    def lab_id(self) -> str:
+        """What ``emu labs`` calls this lab."""
+        return self.tree.lab_id
+
+    def __getitem__(self, name: str) -> LabMachine:
+        """A machine by its name; ``KeyError`` if there is none."""
+        if name not in self.plan.by_name:
+            raise KeyError(name)
+        return LabMachine(self.tree, name)
+
+    def write(self, path: str, text: str) -> None:
+        """Put a file on the lab's own /run or /tmp."""
+        if Path(path).parts[:2] not in (("/", "run"), ("/", "tmp")):
+            raise ValueError(f"{path} is not on the lab's own /run or /tmp")
+        self.tree.request("write", path=path, text=text)
+
+    def cool(self) -> None:
+        """Have neighbours of endpoints and nodes, the datapath's cache and what the controller learned forgotten.
+
+        ``LabError`` if something of it is still there afterwards.
+        """
+        self.tree.request("cool")
+
+    def capture(self, points: Sequence[str]) -> int:
+        """Start capturing at ``machine:interface`` points; a number for ``captured``."""
+        return int(self.tree.request("capture", points=list(points)))
+
+    def captured(self, number: int) -> list[dict[str, Any]]:
+        """End a capture: the frames with their fields, in order of time."""
+        frames: list[dict[str, Any]] = self.tree.request("captured", number=number)
+        return frames
+
+    def sweep(self) -> list[Miss]:
+        """Ping every ordered pair of machines; the pairs without the answer, and the TTL, that the plan declares."""
+        path = parse_design(self.plan.design).design.path
+        names = [machine.name for machine in self.plan.machines]
+        pairs = [
+            (a, b, self.plan.address(b), path(self.plan, b, a)[-1].ttl)
+            for a in names for b in names if a != b
+        ]
+        misses: list[Miss] = self.tree.request("sweep", pairs=pairs, most_neighbors=arp_limit())
+        return misses
+
+    def controller(self) -> dict[str, Any]:
+        """What the controller says of itself: framework, counters, errors, what it learned."""
+        status: dict[str, Any] = self.tree.request("controller_status")
+        return status
+
+    def errors(self) -> list[str]:
+        """Exceptions of the controller and OpenFlow errors so far."""
+        return list(self.tree.request("errors"))
+
+    def flows(self) -> list[str]:
+        """The switch's flow table with its counters, a line a flow."""
+        return list(self.tree.request("flows"))
+
+    def facts(self) -> dict[str, Any]:
+        """What the lab runs on, and offloads, MTU, sysctls and congestion control of its endpoints."""
+        return {
+            **self.tree.request("facts"),
+            "design": self.plan.spec,
+            "kernel": platform.release(),
+            "root": os.geteuid() == 0,
+            "socket_buffers": {name: int(path.read_text()) for name, path in SYSCTLS.items()},
+        }
+
+
+@cache
+def _machine() -> preflight.Machine:
+    return preflight.examine()
+
+
+def choose(plan: Plan) -> tuple[str, str]:
+    """The datapath and the SDN framework for a plan on this machine; ``MissingError`` names all that lacks."""
+    machine = _machine()
+    datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
+    problems = preflight.missing_for(machine, datapath, sdn)
+    if problems:
+        raise MissingError(*problems)
+    return (
+        machine.datapaths[0] if datapath == "auto" else datapath,
+        machine.sdn[0] if sdn == "auto" else sdn,
+    )
+
+
+def arp_limit() -> int:
+    """The machine's limit of ARP entries over all namespaces."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text())
+    except OSError:
+        return _STOCK_ARP_LIMIT

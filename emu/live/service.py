@@ -1,0 +1,262 @@
+"""What a lab does when asked, from inside its tree. Every method is a request that ``emu.live.lab`` can send."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from emu.errors import LabError
+from emu.live import namespaces, transfer
+from emu.live.capture import Capture
+from emu.live.hosts import LabCLI, mininet_of
+from emu.live.linux import network_namespace
+from emu.live.namespaces import Namespace
+from emu.live.process import run, wait_until
+from emu.live.sweep import Miss, Pair, sweep
+from emu.live.vswitch import CONTROLLER_ADDRESS, VSwitch
+from emu.model import SWITCH, Plan
+from emu.packets import arp_request
+
+FOLDER = Path("/run/emu")
+STATUS_SOCKET = FOLDER / "controller.sock"
+START_DEADLINE_S = 180.0
+"""Controllers take a second or two to start, in an emulated machine half a minute."""
+
+
+class Service:
+    """One lab. ``build`` comes first."""
+
+    def __init__(self) -> None:
+        self.home = Namespace(SWITCH, os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        self.spaces: dict[str, Namespace] = {SWITCH: self.home}
+        self.processes: dict[int, subprocess.Popen[str]] = {}
+        self.captures: dict[int, Capture] = {}
+        self.controller: subprocess.Popen[bytes] | None = None
+
+    def build(self, plan: Plan, datapath: str, sdn: str) -> None:
+        """Make a plan real: controller, Open vSwitch, namespaces, in the order that wastes no time."""
+        self.plan, self.vswitch, self.sdn = plan, VSwitch(datapath), sdn
+        FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.home.set_sysctls((("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1")))
+        self.home.route.link("set", index=1, state="up")
+        self._start_controller()
+        self.vswitch.start(offload=plan.scenario.offload == "on")
+        self.spaces.update(namespaces.realise(plan, self.home))
+        self.vswitch.build(plan)
+        if datapath == "netdev":
+            self._suit_userspace_datapath()
+        self.net = mininet_of(plan, self.spaces)
+        wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
+
+    def _suit_userspace_datapath(self) -> None:
+        """A userspace switch cannot finish what a device leaves to hardware inside a tunnel: neither the inner
+        segmentation nor the inner checksums. So tunnels are fed finished packets."""
+        tunnelled = {m.name for m in self.plan.machines if any(d.vxlan for d in m.devices)}
+        for name in tunnelled:
+            for feature in ("tx-udp_tnl-segmentation", "tx-udp_tnl-csum-segmentation"):
+                self._run_in(name, "ethtool", "-K", "eth0", feature, "off")
+            for container in self.plan.node_of[name].containers:
+                self.spaces[container.name].set_offloads("eth0", ("tso", "gso", "tx"), on=False)
+
+    def _run_in(self, machine: str, *argv: str) -> str:
+        return run(("nsenter", f"--net={namespaces.NAMESPACE_FOLDER / machine}", "--", *argv))
+
+    # The controller
+
+    def _start_controller(self) -> None:
+        plan_file = FOLDER / "plan.json"
+        plan_file.write_text(self.plan.to_json())
+        argv = [sys.executable, "-m", "controllers", "--plan", str(plan_file), "--listen", CONTROLLER_ADDRESS,
+                "--status", str(STATUS_SOCKET), "--sdn", self.sdn, *self.plan.control.apps]
+        with open(FOLDER / "controller.log", "wb") as log:
+            self.controller = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def _controller_ready(self) -> bool:
+        assert self.controller is not None
+        if self.controller.poll() is not None:
+            log = (FOLDER / "controller.log").read_text(errors="replace").strip().splitlines()
+            raise LabError(f"the controller ended with status {self.controller.returncode}: {' | '.join(log[-3:])}")
+        try:
+            return bool(self.controller_status()["ready"])
+        except OSError:  # not listening yet
+            return False
+
+    def controller_status(self, op: str = "status") -> dict[str, Any]:
+        """What the controller says of itself; ``op="forget"`` has it forget what it learned first."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(START_DEADLINE_S)
+            sock.connect(str(STATUS_SOCKET))
+            with sock.makefile("rw") as stream:
+                stream.write(json.dumps({"op": op}) + "\n")
+                stream.flush()
+                status: dict[str, Any] = json.loads(stream.readline())
+        return status
+
+    def errors(self) -> list[str]:
+        """Exceptions of the controller and OpenFlow errors, ever."""
+        return list(self.controller_status()["errors"])
+
+    # Commands
+
+    def run(self, name: str, argv: Sequence[str], timeout_s: float) -> tuple[int, str, str]:
+        """Status, output and error of a command in a machine."""
+        process = self._popen(name, argv, subprocess.PIPE)
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self._end(process)
+            raise LabError(f"{name}: {' '.join(argv)} did not end within {timeout_s:g} s") from None
+        return process.returncode, out, err
+
+    def spawn(self, name: str, argv: Sequence[str]) -> int:
+        """Start a command that stays; its process number inside the lab."""
+        process = self._popen(name, argv, subprocess.STDOUT)
+        self.processes[process.pid] = process
+        return process.pid
+
+    def _popen(self, name: str, argv: Sequence[str], stderr: int) -> subprocess.Popen[str]:
+        options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": stderr, "start_new_session": True,
+                                   "text": True, "errors": "replace"}
+        if stderr == subprocess.STDOUT:  # a process that stays must never block on a pipe nobody reads
+            options["stdout"] = open(self._output(len(self.processes)), "w")  # noqa: SIM115 (closed below)
+        if name == SWITCH:
+            options.setdefault("stdout", subprocess.PIPE)
+            process = subprocess.Popen(list(argv), **options)
+        else:
+            process = self.net[name].popen(list(argv), **options)
+        if stderr == subprocess.STDOUT:
+            options["stdout"].close()
+            process.output_file = options["stdout"].name  # type: ignore[attr-defined]
+        return process
+
+    @staticmethod
+    def _output(number: int) -> Path:
+        return FOLDER / f"output-{number}.log"
+
+    def alive(self, pid: int) -> bool:
+        """Whether a process that was spawned still runs."""
+        return self.processes[pid].poll() is None
+
+    def output(self, pid: int) -> str:
+        """What a process that was spawned has printed so far."""
+        return Path(self.processes[pid].output_file).read_text(errors="replace")  # type: ignore[attr-defined]
+
+    def stop(self, pid: int) -> None:
+        """End a process that was spawned, and its children."""
+        self._end(self.processes[pid])
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str]) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+
+    def listening(self, name: str, port: int, protocol: str) -> bool:
+        """Whether something in a machine is bound to a port, from the kernel's socket tables."""
+        argv = ["ss", "-Hln", "-t" if protocol == "tcp" else "-u", f"sport = :{port}"]
+        return bool(self.run(name, argv, 30)[1].strip())
+
+    def write(self, path: str, text: str) -> None:
+        """A file of the lab's own /run or /tmp."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    # Caches
+
+    def cool(self) -> None:
+        """Forget all that traffic has taught neighbours, the controller and the datapath; assert that it is so."""
+        names = self._warm_machines()
+        for name in names:
+            self.spaces[name].flush_neighbors()
+        learned = self.controller_status("forget")["learned"]
+        self.vswitch.forget_flows()
+        warm = {name: known for name in names if (known := self.spaces[name].learned_neighbors())}
+        if learned or warm:
+            raise LabError(f"not cold: controller {learned}, neighbours {warm}")
+
+    def _warm_machines(self) -> list[str]:
+        nodes = [node.name for node in self.plan.nodes]
+        return [*nodes, *(name for name in self.plan.endpoints or () if name not in nodes)]
+
+    # Looking
+
+    def capture(self, points: Sequence[str]) -> int:
+        """Start a capture at ``points``; its number."""
+        number = len(self.captures)
+        self.captures[number] = Capture(self.spaces, points)
+        return number
+
+    def captured(self, number: int) -> list[dict[str, Any]]:
+        """End a capture; its frames in order of time."""
+        return self.captures.pop(number).stop()
+
+    def sweep(self, pairs: Sequence[Pair], most_neighbors: int) -> list[Miss]:
+        """Ping every pair; those that failed."""
+        return sweep(self.spaces, pairs, most_neighbors)
+
+    def ask_arp(self, name: str, requests: Sequence[tuple[str, str]]) -> None:
+        """Put ARP requests (sender address, target address) on the wire by a machine's eth0, all but the last
+        without waiting; return when the last one is answered."""
+        mac = next(d.mac for d in self.plan.by_name[name].devices if d.name == "eth0")
+        fence = Capture(self.spaces, [f"{name}:eth0"])
+        with network_namespace(self.spaces[name].descriptor), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+            sock.bind(("eth0", 0))
+            for sender, target in requests:
+                sock.send(arp_request(mac, sender, target))
+        last = requests[-1][1]
+        try:
+            wait_until(f"an answer to who has {last}", lambda: fence.has({"arp.op": 2, "arp.spa": last, "dir": "in"}))
+        finally:
+            fence.stop()
+
+    def transfer(self, src: str, dst: str, size_bytes: int) -> bool:
+        """Send bytes from one machine to another over TCP; whether they arrived as they were sent."""
+        return transfer.transfer(self.spaces[src], self.spaces[dst], self.plan.address(dst), size_bytes)
+
+    def facts(self) -> dict[str, Any]:
+        """What this lab runs on and how its endpoints are set, as the kernel tells it."""
+        endpoints = self.plan.endpoints or ()
+        uplinks = [node.name for node in self.plan.nodes]
+        return {
+            "ovs_version": self.vswitch.version(),
+            "datapath": self.vswitch.datapath,
+            "sdn": self.controller_status()["framework"],
+            "congestion_control": {name: self._congestion_control(name) for name in endpoints},
+            "mtu": {name: self._mtu(name) for name in endpoints},
+            "underlay_mtu": sorted({self._mtu(name) for name in uplinks}),
+            "offloads": {name: self.spaces[name].offloads("eth0") for name in endpoints},
+            "sysctls": {
+                name: {key: self.spaces[name].sysctl(key) for key in self.plan.by_name[name].sysctls}
+                for name in endpoints
+            },
+        }
+
+    def _mtu(self, name: str) -> int:
+        space = self.spaces[name]
+        return int(space.route.get_links(space.index("eth0"))[0].get_attr("IFLA_MTU"))
+
+    def _congestion_control(self, name: str) -> list[str]:
+        routes = json.loads(self._run_in(name, "ip", "-j", "-4", "route", "show"))
+        return sorted({m.get("congctl", "unset") for r in routes for m in r.get("metrics", [{}])})
+
+    def flows(self) -> list[str]:
+        """The switch's flow table."""
+        return self.vswitch.flows()
+
+    def cli(self) -> None:
+        """Mininet's CLI on the terminal this process was started from."""
+        LabCLI(self.net)

@@ -1,0 +1,146 @@
+"""Namespace trees: starting one for a lab, finding those that run, entering and ending them.
+
+A tree is ``unshare``'s new network, mount and process namespaces (and a user namespace without root) with the
+lab's init in them. Ending the init ends everything, so there is nothing to undo. Running trees are found by
+what their init is called, in /proc: a list in a file could be wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from emu.errors import LabError, UsageError
+from emu.live.namespaces import NAMESPACE_FOLDER
+
+AGENT = "emu.live.agent"
+
+
+class Tree:
+    """A namespace tree with an agent in it that answers requests."""
+
+    def __init__(self, spec: str, on_terminal: bool = False) -> None:
+        """``on_terminal``: let the lab use this process's terminal (for Mininet's CLI)."""
+        self.lab_id = f"{spec.partition(':')[0]}-{secrets.token_hex(2)}"
+        ours, theirs = socket.socketpair()
+        without_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        argv = ["unshare", *without_root, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+                sys.executable, "-m", AGENT, str(theirs.fileno()), self.lab_id, spec]
+        with theirs:
+            self._process = subprocess.Popen(
+                argv,
+                pass_fds=[theirs.fileno()],
+                stdin=None if on_terminal else subprocess.DEVNULL,
+                stdout=None if on_terminal else subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=not on_terminal,
+            )
+        self._connection = Connection(ours.detach())
+
+    def request(self, what: str, /, **arguments: Any) -> Any:
+        """Have the lab do something and return what it answers; ``LabError`` if it died over it."""
+        try:
+            self._connection.send((what, arguments))
+            succeeded, result = self._connection.recv()
+        except (EOFError, OSError):
+            raise LabError(f"lab {self.lab_id} has died") from None
+        if not succeeded:
+            raise result
+        return result
+
+    def end(self) -> None:
+        """End the tree and everything in it; returns when its processes are gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()  # --kill-child: the kernel ends the init with it, and all others with the init
+        self._process.wait()
+        # The init holds the other end until it is gone.
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self._connection.recv()
+        self._connection.close()
+
+
+@dataclass(frozen=True)
+class RunningTree:
+    """A tree found on this machine."""
+
+    lab_id: str
+    spec: str
+    init_pid: int
+    owner: int
+    """User number of whoever started it."""
+
+    @property
+    def machines(self) -> list[str]:
+        """The names of its nodes and containers."""
+        folder = Path(f"/proc/{self.init_pid}/root{NAMESPACE_FOLDER}")
+        return sorted(path.name for path in folder.iterdir())
+
+    def enter(self, machine: str, command: Sequence[str]) -> list[str]:
+        """The words that run a command in one of its machines."""
+        user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+        return ["nsenter", f"--target={self.init_pid}", *user, "--mount", "--pid", "--wdns=/", "--",
+                "nsenter", f"--net={NAMESPACE_FOLDER / machine}", "--", *command]
+
+
+def running_trees() -> list[RunningTree]:
+    """Every lab of this machine that this user may see, the oldest first."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                tree = _tree_of(folder)
+                if tree:
+                    found.append(tree)
+    return sorted(found, key=lambda tree: tree.init_pid)
+
+
+def _tree_of(folder: Path) -> RunningTree | None:
+    words = (folder / "cmdline").read_text().split("\0")
+    if words[1:3] != ["-m", AGENT]:
+        return None
+    status = (folder / "status").read_text().splitlines()
+    numbers = next(line.split()[1:] for line in status if line.startswith("NSpid:"))
+    if len(numbers) < 2 or numbers[-1] != "1":  # not the init of a tree, but the agent in it
+        return None
+    return RunningTree(words[4], words[5], int(folder.name), folder.stat().st_uid)
+
+
+def find_tree(lab_id: str | None) -> RunningTree:
+    """The running lab called so, or the only one. ``UsageError`` if there is no such or more than one."""
+    trees = running_trees()
+    if lab_id is not None:
+        trees = [tree for tree in trees if tree.lab_id == lab_id]
+        if not trees:
+            raise UsageError(f"no lab {lab_id} is running here; emu labs lists them")
+    if not trees:
+        raise UsageError("no lab is running here")
+    if len(trees) > 1:
+        raise UsageError(f"several labs are running, name one with --lab: {', '.join(t.lab_id for t in trees)}")
+    return trees[0]
+
+
+def end_orphans() -> list[str]:
+    """End trees whose owner is gone (they end by themselves within moments; this is for those that cannot).
+
+    Returns their ids. A lab whose owner lives is left alone.
+    """
+    ended = []
+    for tree in running_trees():
+        status = Path(f"/proc/{tree.init_pid}/status").read_text()
+        parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+        grandparent = Path(f"/proc/{parent}/status").read_text() if parent not in ("0", "1") else "PPid:\t1"
+        if parent == "1" or "PPid:\t1\n" in grandparent + "\n":
+            os.kill(tree.init_pid, signal.SIGKILL)
+            ended.append(tree.lab_id)
+    return ended

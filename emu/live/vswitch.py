@@ -1,0 +1,88 @@
+"""A lab's own Open vSwitch: database, daemon, one bridge. The machine's own is never touched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from emu.errors import LabError
+from emu.live.process import run, wait_until
+from emu.model import Plan
+
+BRIDGE = "switch0"
+CONTROLLER_ADDRESS = "127.0.0.1:6653"
+RUN_FOLDER = Path("/run/openvswitch")
+_SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+_DATAPATH_TYPE = {"kernel": "system", "netdev": "netdev"}
+
+
+class VSwitch:
+    """Open vSwitch inside the lab's namespace tree, with its files on the lab's own /run."""
+
+    def __init__(self, datapath: str) -> None:
+        self.datapath = datapath
+        self._env = {
+            **os.environ,
+            **{f"OVS_{name}": str(RUN_FOLDER) for name in ("RUNDIR", "DBDIR", "LOGDIR", "SYSCONFDIR")},
+        }
+
+    def start(self, offload: bool) -> None:
+        """Start database and daemon. ``offload``: let the userspace datapath take super-packets (TSO)."""
+        RUN_FOLDER.mkdir(parents=True, exist_ok=True)
+        database = RUN_FOLDER / "conf.db"
+        self._run("ovsdb-tool", "create", str(database), str(_SCHEMA))
+        daemon = ("--detach", "--no-chdir", "--pidfile", "-vconsole:off", "-vsyslog:off", "-vfile:warn", "--log-file")
+        self._run("ovsdb-server", str(database), f"--remote=punix:{RUN_FOLDER}/db.sock", *daemon)
+        settings = ["--", "set", "Open_vSwitch", ".", "other_config:flow-restore-wait=false"]
+        if offload and self.datapath == "netdev":
+            settings += ["other_config:userspace-tso-enable=true"]
+        self._run("ovs-vsctl", "--no-wait", "init", *settings)
+        self._run("ovs-vswitchd", *daemon)
+
+    def build(self, plan: Plan) -> None:
+        """The bridge with all its ports, in one transaction. Fails closed when its controller is gone."""
+        words = ["ovs-vsctl", "--", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE,
+                 f"datapath_type={_DATAPATH_TYPE[self.datapath]}", "fail_mode=secure", "protocols=OpenFlow13",
+                 f"other_config:datapath-id={plan.switch.dpid:016x}"]
+        for port in plan.switch.ports:
+            words += ["--", "add-port", BRIDGE, port.device, "--", "set", "Interface", port.device,
+                      f"ofport_request={port.number}", f"mtu_request={plan.switch.mtu}"]
+        words += ["--", "set-controller", BRIDGE, f"tcp:{CONTROLLER_ADDRESS}",
+                  "--", "set", "Controller", BRIDGE, "max_backoff=1000"]
+        self._run(*words)
+        bad = self._run("ovs-vsctl", "--columns=name,error", "--format=csv", "--no-headings", "find", "Interface",
+                        "error!=[]")
+        if bad.strip():
+            raise LabError(f"Open vSwitch refused a port: {' '.join(bad.split())}")
+
+    def version(self) -> str:
+        """The daemon's version, as in ``3.1.0``."""
+        return self._run("ovs-vswitchd", "--version").split("\n")[0].split()[-1]
+
+    def flows(self) -> list[str]:
+        """The flow table, a line a flow, with counters."""
+        lines = self._run("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", BRIDGE).splitlines()
+        return [line.strip() for line in lines if "cookie=" in line]
+
+    def forget_flows(self) -> None:
+        """Empty the datapath's flow cache (not the flow table), and assert that it is empty."""
+        wait_until("datapath flows to be gone", self._cache_emptied)
+
+    def cached_flows(self) -> list[str]:
+        """The datapath's flow cache, a line an entry."""
+        return self._run("ovs-appctl", "dpctl/dump-flows", self._datapath_name).splitlines()
+
+    def _cache_emptied(self) -> bool:
+        self._run("ovs-appctl", "dpctl/del-flows", self._datapath_name)
+        return not self.cached_flows()
+
+    @property
+    def _datapath_name(self) -> str:
+        return f"{_DATAPATH_TYPE[self.datapath]}@ovs-{_DATAPATH_TYPE[self.datapath]}"
+
+    def log(self) -> list[str]:
+        """Warnings and errors of the daemon."""
+        return (RUN_FOLDER / "ovs-vswitchd.log").read_text(errors="replace").splitlines()
+
+    def _run(self, *argv: str) -> str:
+        return run(argv, env=self._env)
