@@ -73,7 +73,11 @@ def main() -> int:
         return 2
 
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(name)s: %(message)s")
-    for name, value in (("KUBENET_SDN", options.sdn), ("KUBENET_PLAN", options.plan), ("KUBENET_STATUS", options.status)):
+    for name, value in (
+        ("KUBENET_SDN", options.sdn),
+        ("KUBENET_PLAN", options.plan),
+        ("KUBENET_STATUS", options.status),
+    ):
         os.environ[name] = value or ""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, functools.partial(_end, options.status))

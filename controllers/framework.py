@@ -30,7 +30,9 @@ def choose(wanted: str) -> str:
     candidates = list(DISTRIBUTIONS) if wanted == "auto" else [wanted]
     if not set(candidates) <= set(DISTRIBUTIONS):
         raise ImportError(f"no such framework: {wanted} (there are auto, {', '.join(DISTRIBUTIONS)})")
-    candidates.sort(key=lambda name: DISTRIBUTIONS[name] not in sys.modules)  # stable: Ryu first, unless os-ken is loaded
+    candidates.sort(
+        key=lambda name: DISTRIBUTIONS[name] not in sys.modules
+    )  # stable: Ryu first, unless os-ken is loaded
     for name in candidates:
         if importlib.util.find_spec(DISTRIBUTIONS[name]) is not None:
             return name
@@ -109,7 +111,9 @@ class _Server(hub.StreamServer):  # type: ignore[misc]
     """The hub's server, with a socket of our own making."""
 
     def __init__(self, address: tuple[str, int] | str, serve: Callable[[Any, Any], None]) -> None:
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        family = (
+            socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        )
         self.server = _eventlet.listen(address, family=family, reuse_port=False)
         self.handle = serve
 

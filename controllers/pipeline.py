@@ -57,6 +57,8 @@ class Kind(IntEnum):
 
 _KIND_SHIFT = 32
 _OWNER_SHIFT = 48
+_OWNER_MASK = 0xFFFF << _OWNER_SHIFT
+_OWNER_AND_KIND_MASK = _OWNER_MASK | 0xFFFF << _KIND_SHIFT
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,6 @@ class Cookie:
 
     owner: Owner
     kind: Kind = Kind.PLANNED
-
-    # Deletes and dumps select by owner and kind with this mask.
-    MASK = 0xFFFFFFFF << _KIND_SHIFT
 
     @property
     def value(self) -> int:
@@ -155,9 +154,10 @@ class Delete:
 
 @dataclass(frozen=True)
 class DeleteAll:
-    """Delete all flows of one owner and kind, in all tables."""
+    """Delete, from all tables, the flows of one owner: those of one kind, or all."""
 
-    cookie: Cookie
+    owner: Owner
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,8 @@ def message(datapath: Any, item: Message) -> Any:
             datapath=datapath,
             table_id=ofproto.OFPTT_ALL,
             command=ofproto.OFPFC_DELETE,
-            cookie=item.cookie.value,
-            cookie_mask=Cookie.MASK,
+            cookie=Cookie(item.owner, item.kind or Kind.PLANNED).value,
+            cookie_mask=_OWNER_MASK if item.kind is None else _OWNER_AND_KIND_MASK,
             out_port=ofproto.OFPP_ANY,
             out_group=ofproto.OFPG_ANY,
         )
@@ -225,7 +225,7 @@ def message(datapath: Any, item: Message) -> Any:
             priority=flow.priority,
             match=chosen,
             cookie=flow.cookie.value,
-            cookie_mask=Cookie.MASK,
+            cookie_mask=_OWNER_AND_KIND_MASK,
             out_port=ofproto.OFPP_ANY,
             out_group=ofproto.OFPG_ANY,
         )

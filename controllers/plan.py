@@ -165,10 +165,14 @@ def _network(value: Any) -> IPv4Network:
     return IPv4Network(str.strip(value))
 
 
-def _each(reader: _Reader, parent: dict[str, Any], place: str, key: str, wanted: str, convert: Callable[[Any], T]) -> list[T]:
+def _each(
+    reader: _Reader, parent: dict[str, Any], place: str, key: str, wanted: str, convert: Callable[[Any], T]
+) -> list[T]:
     """The elements of a plain list."""
     values = reader.part(parent, place, key, list, [])
-    found = (reader.read({"": value}, f"{place}.{key}[{index}]", "", wanted, convert) for index, value in enumerate(values))
+    found = (
+        reader.read({"": value}, f"{place}.{key}[{index}]", "", wanted, convert) for index, value in enumerate(values)
+    )
     return [value for value in found if value is not None]
 
 
@@ -207,7 +211,9 @@ def _gateway(reader: _Reader, part: dict[str, Any], place: str) -> Gateway:
     ports = _each(reader, part, place, "ports", _PORT, _port)
     for neighbor in neighbors:
         if neighbor.port and neighbor.port not in ports:
-            reader.problems.append(f"{place}.neighbors: port {neighbor.port} of {neighbor.ip} is none of the gateway's ports")
+            reader.problems.append(
+                f"{place}.neighbors: port {neighbor.port} of {neighbor.ip} is none of the gateway's ports"
+            )
     _once(reader, f"{place}.neighbors", "address", [neighbor.ip for neighbor in neighbors])
     _once(reader, f"{place}.routes", "prefix", [route.prefix for route in routes])
     return Gateway(reader.ip(part, place), reader.mac(part, place), tuple(ports), tuple(neighbors), tuple(routes))

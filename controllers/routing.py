@@ -93,9 +93,7 @@ def _admit_flows(gateway: Gateway) -> Iterable[Flow]:
     yield Flow(admit, _INVALID, group, PLANNED, purpose="a group address sends nothing")
     for port in gateway.ports:
         for eth_dst in (BROADCAST_MAC, gateway.mac):
-            asked = match(
-                in_port=port, eth_dst=eth_dst, eth_type=ETH_TYPE_ARP, arp_op=ARP_REQUEST, arp_tpa=gateway.ip
-            )
+            asked = match(in_port=port, eth_dst=eth_dst, eth_type=ETH_TYPE_ARP, arp_op=ARP_REQUEST, arp_tpa=gateway.ip)
             yield Flow(admit, _ARP, asked, PLANNED, _arp_reply(gateway), purpose="who has the gateway's address?")
         packet = match(in_port=port, eth_dst=gateway.mac, eth_type=ETH_TYPE_IPV4)
         yield Flow(admit, _IPV4, packet, PLANNED, goto=GatewayTable.ROUTE, purpose="a packet for the router")

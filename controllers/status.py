@@ -1,7 +1,7 @@
 """The status socket: one JSON document a line each way, request and response, over a UNIX stream socket.
 
-    {"op": "status"}   the state of the controller
-    {"op": "forget"}   the same, after everything learned has been removed
+{"op": "status"}   the state of the controller
+{"op": "forget"}   the same, after everything learned has been removed
 """
 
 from __future__ import annotations

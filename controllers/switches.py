@@ -19,7 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from controllers import status
-from controllers.framework import CONFIG, DEAD, HANDSHAKE, MAIN, NAME, OPENFLOW_13, App, guarded, hub, ofp_event, set_ev_cls
+from controllers.framework import (
+    CONFIG,
+    DEAD,
+    HANDSHAKE,
+    MAIN,
+    NAME,
+    OPENFLOW_13,
+    App,
+    guarded,
+    hub,
+    ofp_event,
+    set_ev_cls,
+)
 from controllers.pipeline import Add, Cookie, DeleteAll, Flow, Kind, Message, Owner, Send, message
 from controllers.plan import Control, parse
 
@@ -105,14 +117,14 @@ class Switches(App):  # type: ignore[misc]
         for dpid in list(self._datapaths):
             self.send(dpid, self._learned_flows())
             waiting[dpid] = hub.Event()
-            self._barrier(dpid, lambda _done, event=waiting[dpid]: event.set())
+            self._barrier(dpid, functools.partial(_wake, waiting[dpid]))
         for dpid, done in waiting.items():
             if not done.wait(FORGET_DEADLINE_S):
                 self.failed("forget", f"switch {dpid} has not confirmed for {FORGET_DEADLINE_S:.0f} s")
         return self.status()
 
     def _learned_flows(self) -> list[Message]:
-        return [DeleteAll(Cookie(owner, Kind.LEARNED)) for owner in self._applications]
+        return [DeleteAll(owner, Kind.LEARNED) for owner in self._applications]
 
     def _barrier(self, dpid: int, then: Callable[[bool], None]) -> None:
         """Have `then(True)` called when the switch has done all that was sent to it, or `then(False)` when it is gone."""
@@ -126,12 +138,14 @@ class Switches(App):  # type: ignore[misc]
             self._synchronised.add(dpid)
 
     def _connected(self, dpid: int, datapath: Any) -> None:
-        """Install what is planned. Flows of an earlier connection are replaced one by one, so established traffic goes on."""
+        """Install what is planned, replacing what an earlier connection left flow by flow: established traffic goes on."""
         self._gone(dpid)
         self._datapaths[dpid] = datapath
         for application in self._applications.values():
             application.forget(dpid)
         self.send(dpid, self._learned_flows())
+        # What applications that ran here before and do not run now have left would be in the way.
+        self.send(dpid, [DeleteAll(owner) for owner in Owner if owner not in self._applications])
         for application in self._applications.values():
             self.send(dpid, [Add(flow) for flow in application.planned(dpid)])
         self._barrier(dpid, functools.partial(self._synchronised_if, dpid))
@@ -193,7 +207,13 @@ class Switches(App):  # type: ignore[misc]
         """A switch refuses what it was told."""
         error = event.msg
         code = getattr(error, "code", None)  # an experimenter's error has none
-        self.failed(f"switch {error.datapath.id}", f"OpenFlow error type {error.type} code {code}: {bytes(error.data).hex()}")
+        self.failed(
+            f"switch {error.datapath.id}", f"OpenFlow error type {error.type} code {code}: {bytes(error.data).hex()}"
+        )
+
+
+def _wake(event: Any, _done: bool) -> None:
+    event.set()
 
 
 class SwitchApp(App):  # type: ignore[misc]

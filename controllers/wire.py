@@ -223,7 +223,9 @@ def may_be_told(frame: bytes) -> bool:
     eth, ip = parse_ethernet(frame), parse_ipv4(frame)
     if eth is None or ip is None or ip.fragment_offset:
         return False
-    if not (is_unicast_mac(eth.dst) and is_unicast_mac(eth.src) and is_unicast_ipv4(ip.src) and is_unicast_ipv4(ip.dst)):
+    if not (
+        is_unicast_mac(eth.dst) and is_unicast_mac(eth.src) and is_unicast_ipv4(ip.src) and is_unicast_ipv4(ip.dst)
+    ):
         return False
     if ip.proto != PROTO_ICMP:
         return True

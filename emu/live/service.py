@@ -251,7 +251,7 @@ class Service:
 
     def _congestion_control(self, name: str) -> list[str]:
         routes = json.loads(self._run_in(name, "ip", "-j", "-4", "route", "show"))
-        return sorted({m.get("congctl", "unset") for r in routes for m in r.get("metrics", [{}])})
+        return sorted({m.get("congestion", "unset") for r in routes for m in r.get("metrics", [{}])})
 
     def flows(self) -> list[str]:
         """The switch's flow table."""

@@ -86,12 +86,6 @@ class RunningTree:
         folder = Path(f"/proc/{self.init_pid}/root{NAMESPACE_FOLDER}")
         return sorted(path.name for path in folder.iterdir())
 
-    def enter(self, machine: str, command: Sequence[str]) -> list[str]:
-        """The words that run a command in one of its machines."""
-        user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        return ["nsenter", f"--target={self.init_pid}", *user, "--mount", "--pid", "--wdns=/", "--",
-                "nsenter", f"--net={NAMESPACE_FOLDER / machine}", "--", *command]
-
 
 def running_trees() -> list[RunningTree]:
     """Every lab of this machine that this user may see, the oldest first."""
@@ -130,17 +124,43 @@ def find_tree(lab_id: str | None) -> RunningTree:
     return trees[0]
 
 
+def enter(tree: RunningTree, machine: str, command: Sequence[str]) -> int:
+    """Run a command in a machine of a running lab, on this process's terminal; its exit status.
+
+    Raises ``UsageError`` where the lab has no such machine or belongs to somebody else.
+    """
+    try:
+        names = tree.machines
+    except PermissionError:
+        raise UsageError(f"lab {tree.lab_id} belongs to another user") from None
+    if machine not in names:
+        raise UsageError(f"lab {tree.lab_id} has no machine '{machine}'; it has: {', '.join(names)}")
+    user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+    into_tree = ["nsenter", f"--target={tree.init_pid}", *user, "--mount", "--pid", "--wd", "--"]
+    into_machine = ["nsenter", f"--net={NAMESPACE_FOLDER / machine}", "--"]
+    process = subprocess.Popen([*into_tree, *into_machine, *command])
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal has told the command too
+            continue
+
+
 def end_orphans() -> list[str]:
-    """End trees whose owner is gone (they end by themselves within moments; this is for those that cannot).
+    """End trees whose owner is gone but which have not ended by themselves (a stopped process cannot).
 
     Returns their ids. A lab whose owner lives is left alone.
     """
-    ended = []
-    for tree in running_trees():
-        status = Path(f"/proc/{tree.init_pid}/status").read_text()
-        parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
-        grandparent = Path(f"/proc/{parent}/status").read_text() if parent not in ("0", "1") else "PPid:\t1"
-        if parent == "1" or "PPid:\t1\n" in grandparent + "\n":
-            os.kill(tree.init_pid, signal.SIGKILL)
-            ended.append(tree.lab_id)
-    return ended
+    orphans = [tree for tree in running_trees() if 1 in (parent := _parent(tree.init_pid), _parent(parent))]
+    for tree in orphans:
+        os.kill(tree.init_pid, signal.SIGKILL)
+    return [tree.lab_id for tree in orphans]
+
+
+def _parent(pid: int) -> int:
+    """The parent's process number; 1 if the process is gone or orphaned."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 1
+    return int(next(line.split()[1] for line in status if line.startswith("PPid:")))

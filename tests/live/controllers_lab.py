@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,15 @@ class Port:
 def make_switch(ports: int, dpid: int = 1) -> list[Port]:
     """A switch and its ports 1, 2, ..."""
     made = [Port(number) for number in range(1, ports + 1)]
-    wanted = ["--", "set", "bridge", "s", "datapath_type=netdev", "fail_mode=secure", f"other-config:datapath-id={dpid:016x}"]
+    wanted = [
+        "--",
+        "set",
+        "bridge",
+        "s",
+        "datapath_type=netdev",
+        "fail_mode=secure",
+        f"other-config:datapath-id={dpid:016x}",
+    ]
     run("ovs-vsctl", "add-br", "s", *wanted)
     for port in made:
         name = f"sw{port.number}"
@@ -96,25 +105,51 @@ def make_switch(ports: int, dpid: int = 1) -> list[Port]:
     return made
 
 
-def exchange(ports: list[Port], frames: list[tuple[int, bytes]], last: Callable[[bytes], bool]) -> dict[int, list[str]]:
-    """Send frames (by port number) and gather what arrives where, until a frame for which `last` is true has arrived."""
+@dataclass(frozen=True)
+class Sentinel:
+    """A frame to be sent last, what tells all that comes of it from other frames, and the ports where that arrives."""
+
+    frame: bytes
+    text: bytes
+    ends: frozenset[int]
+
+
+def exchange(
+    ports: list[Port], frames: list[tuple[int, bytes]], sentinels: dict[int, Sentinel]
+) -> dict[int, list[str]]:
+    """Send frames (by port number), and gather in hexadecimal what arrives where, until all of it has arrived.
+
+    A switch keeps the order of what comes in by one port. So each port that sends sends its sentinel last, and what comes of
+    that is waited for, and not handed back.
+    """
     by_number = {port.number: port for port in ports}
     seen: dict[int, list[str]] = {port.number: [] for port in ports}
-    for port in ports:
-        list(port.receive())
-    for number, frame in frames:
+    used = {number: sentinels[number] for number, _ in frames}
+    for number, frame in [*frames, *((number, sentinel.frame) for number, sentinel in used.items())]:
         by_number[number].send(frame)
+    awaited = {(number, end) for number, sentinel in used.items() for end in sentinel.ends}
 
     def finished() -> bool:
-        done = False
         for port in ports:
             for frame in port.receive():
-                seen[port.number].append(frame.hex())
-                done = done or last(frame)
-        return done
+                of = {(number, port.number) for number, sentinel in used.items() if sentinel.text in frame}
+                awaited.difference_update(of)
+                if not of:
+                    seen[port.number].append(frame.hex())
+        return not awaited
 
-    wait_until("the last answer", finished)
+    wait_until("what was sent last to arrive", finished)
     return seen
+
+
+def ask(operation: str) -> dict[str, Any]:
+    """One request to the controller's status socket."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(DEADLINE_S)
+        asking.connect(STATUS)
+        asking.sendall(json.dumps({"op": operation}).encode() + b"\n")
+        with asking.makefile() as answers:
+            return dict(json.loads(answers.readline()))
 
 
 class Controller:
@@ -130,13 +165,8 @@ class Controller:
         self.said = self.process.stderr.readline().strip()
 
     def ask(self, operation: str) -> dict[str, Any]:
-        """One request to the status socket."""
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.settimeout(DEADLINE_S)
-            asking.connect(STATUS)
-            asking.sendall(json.dumps({"op": operation}).encode() + b"\n")
-            with asking.makefile() as answers:
-                return dict(json.loads(answers.readline()))
+        """One request to its status socket."""
+        return ask(operation)
 
     def wait_ready(self) -> None:
         """Until all planned flows are in the switch."""

@@ -1,0 +1,129 @@
+"""The command line: ``emu VERB ...``. Verbs in ``emu.verbs``; here are words, signals and exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from emu import verbs
+from emu.errors import EmuError, UsageError
+from emu.scenario import OPTIONS
+
+_EPILOG = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 this machine lacks something, 128 + n ended by signal n."
+UNBUILT_VERBS = ("trace", "guide", "diff", "capture")
+
+
+class Ended(BaseException):
+    """A signal asked this process to end; raised so that everything open is closed on the way out."""
+
+    def __init__(self, number: int) -> None:
+        self.exit_status = 128 + number
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; {self.prog} --help tells")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line. Values stay words: scenarios are judged as a whole."""
+    root = _Parser(prog="emu", description="Kubernetes networking, illustrated by running it.", epilog=_EPILOG)
+    root.add_argument("--debug", action="store_true", help="a traceback for errors")
+    subparsers = root.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+
+    def verb(name: str, help_text: str) -> argparse.ArgumentParser:
+        sub = subparsers.add_parser(name, help=help_text, description=help_text, epilog=_EPILOG)
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        return sub
+
+    doctor = verb("doctor", "what this machine offers, what is missing, and what mends it")
+    designs = verb("designs", "every design with its parameters")
+    up = verb("up", "bring a design up and open Mininet's CLI in it, or run commands")
+    up.add_argument("design", metavar="DESIGN")
+    up.add_argument("--exec", action="append", metavar="'NAME COMMAND'", dest="commands",
+                    help="run a command in a node or container instead of the CLI; may be repeated")
+    check = verb("check", "bring designs up and assert what is claimed of them, on real traffic")
+    check.add_argument("designs", nargs="*", metavar="DESIGN")
+    compare = verb("compare", "measure designs side by side and write a report")
+    compare.add_argument("designs", nargs="*", metavar="DESIGN")
+    compare.add_argument("--workload", action="append", metavar="W", dest="workloads", help="may be repeated")
+    compare.add_argument("--profile", default="standard", help="quick, standard (default) or paper")
+    compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
+    compare.add_argument("--resume", action="store_true", help=argparse.SUPPRESS)
+    report = verb("report", "redraw report and plots of a result folder from its stored samples")
+    report.add_argument("folder", type=Path, metavar="DIR")
+    labs = verb("labs", "list running labs")
+    execute = verb("exec", "run a command in a machine of a running lab")
+    execute.add_argument("--lab", metavar="ID")
+    execute.add_argument("name", metavar="NAME")
+    execute.add_argument("command", nargs="+", metavar="-- COMMAND")
+    verb("clean", "remove what this software left behind on this machine, and nothing else")
+    for sub in (doctor, designs, check, labs):
+        sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    for sub in (up, check, compare):
+        _add_scenario(sub)
+    return root
+
+
+def _add_scenario(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("scenario (the deck's by default)")
+    group.add_argument("--scenario", type=Path, metavar="FILE.yaml", help="a file with the options below as its keys")
+    for option in OPTIONS:
+        text = option.help if option.built else f"{option.help} (not built yet)"
+        group.add_argument(f"--{option.name}", metavar=option.metavar, help=text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit status. Errors are one line each on standard error."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    _listen_to_signals()
+    try:
+        return _run(words)
+    except Ended as ended:
+        return ended.exit_status
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except EmuError as error:
+        if debug:
+            traceback.print_exc()
+        for problem in error.problems:
+            print(f"emu: {problem if debug else problem.splitlines()[0]}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:  # whoever read our output has gone; nothing is left to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(f"emu: {type(error).__name__}: {error} (a fault of this program; --debug shows where)", file=sys.stderr)
+        return 1
+
+
+def _run(words: list[str]) -> int:
+    if words and words[0] in UNBUILT_VERBS:
+        raise UsageError(f"'{words[0]}' is not built yet")
+    arguments, unknown = parser().parse_known_args(words)
+    command: list[str] = getattr(arguments, "command", [])
+    complaints = [f"{arguments.verb} knows no '{word}'; emu {arguments.verb} --help tells" for word in unknown
+                  if word not in command]
+    return verbs.run(arguments, complaints)
+
+
+def _listen_to_signals() -> None:
+    def end(number: int, frame: FrameType | None) -> None:
+        for other in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(other, signal.SIG_IGN)  # closing must not be disturbed
+        raise Ended(number)
+
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup asks for HUP to be ignored
+            signal.signal(number, end)
+    verbs.end_with_sudo(signal.SIGTERM)

@@ -1,0 +1,229 @@
+"""The one evaluator of claims: what each asks for is done in a running lab, and what is seen is held against it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emu.claims import (
+    Claim,
+    KernelState,
+    Ordered,
+    Ping,
+    Prints,
+    Probe,
+    Reaches,
+    Seen,
+    Test,
+    Transfers,
+    Uninvolved,
+    Unseen,
+)
+from emu.errors import LabError
+from emu.live.lab import Lab
+
+Frame = Mapping[str, Any]
+
+_MISSES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim: ``holds``, ``fails`` or ``not judged``, and why."""
+
+    claim: Claim
+    result: str
+    expected: str
+    seen: str
+    because: str = ""
+
+
+Finding = tuple[bool, str, str]
+"""Whether a test holds, what was expected and what was seen."""
+
+
+def judge(lab: Lab, claims: Sequence[Claim]) -> list[Verdict]:
+    """Judge every claim in order. One whose needs do not all hold is not judged: it names the first such need."""
+    captures = _Captures(lab, claims)
+    results: dict[str, str] = {}
+    verdicts = []
+    for claim in claims:
+        blocker = next((need for need in claim.needs if results[need] != "holds"), None)
+        if blocker is not None:
+            verdict = Verdict(claim, "not judged", "", "", f"it rests on {blocker}")
+        else:
+            verdict = _verdict(claim, lab, captures)
+        results[claim.id] = verdict.result
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _verdict(claim: Claim, lab: Lab, captures: _Captures) -> Verdict:
+    try:
+        holds, expected, seen = _TESTS[type(claim.test)](claim.test, lab, captures)
+    except LabError as error:
+        return Verdict(claim, "fails", "an outcome", "none", str(error))
+    return Verdict(claim, "holds" if holds else "fails", expected, seen)
+
+
+class _Captures:
+    """The frames of each probe. A probe is sent once, from a cold lab, with all points captured that any claim
+    about it looks at."""
+
+    def __init__(self, lab: Lab, claims: Iterable[Claim]) -> None:
+        self._lab = lab
+        self._frames: dict[Probe, list[dict[str, Any]]] = {}
+        self._points: dict[Probe, set[str]] = {}
+        for claim in claims:
+            test = claim.test
+            if isinstance(test, Seen | Unseen):
+                self._points.setdefault(test.probe, set()).update(test.points)
+            elif isinstance(test, Ordered):
+                self._points.setdefault(test.probe, set()).add(test.point)
+
+    def at(self, probe: Probe, point: str) -> list[dict[str, Any]]:
+        """The frames of ``probe`` at ``point`` in order of time."""
+        if probe not in self._frames:
+            self._frames[probe] = self._send(probe)
+        return [frame for frame in self._frames[probe] if frame["at"] == point]
+
+    def _send(self, probe: Probe) -> list[dict[str, Any]]:
+        self._lab.cool()
+        capture = self._lab.capture(sorted(self._points[probe]))
+        try:
+            if isinstance(probe, Ping):
+                argv = ["ping", "-n", "-q", "-c", "1", "-W", "5", self._lab.plan.address(probe.dst)]
+                self._lab[probe.src].run(argv)
+            else:
+                requests = [(request.sender, request.target) for request in probe.requests]
+                self._lab.tree.request("ask_arp", name=probe.src, requests=requests)
+        finally:
+            frames = self._lab.captured(capture)
+        return frames
+
+
+def _fits(frame: Frame, where: Mapping[str, Any]) -> bool:
+    return all(frame.get(key) == value for key, value in where.items())
+
+
+def _fields(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
+
+
+def _seen(test: Seen, lab: Lab, captures: _Captures) -> Finding:
+    expected = _fields(test.expect)
+    for point in test.points:
+        frames = [frame for frame in captures.at(test.probe, point) if _fits(frame, test.where)]
+        if not frames:
+            return False, expected, f"at {point} no frame with {_fields(test.where)}"
+        actual = {key: frames[0].get(key) for key in test.expect}
+        if actual != dict(test.expect):
+            wrong = {key: value for key, value in actual.items() if value != test.expect[key]}
+            return False, expected, f"at {point} {_fields(wrong)}"
+        if test.count is not None and len(frames) != test.count:
+            return False, f"{test.count} such frame", f"at {point} {len(frames)}"
+    return True, expected, expected
+
+
+def _unseen(test: Unseen, lab: Lab, captures: _Captures) -> Finding:
+    expected = f"no frame with {_fields(test.where)}"
+    for point in test.points:
+        count = sum(_fits(frame, test.where) for frame in captures.at(test.probe, point))
+        if count:
+            return False, expected, f"{count} at {point}"
+    return True, expected, "none"
+
+
+def _ordered(test: Ordered, lab: Lab, captures: _Captures) -> Finding:
+    frames = captures.at(test.probe, test.point)
+    expected = "; then ".join(_fields(where) for where in test.wheres)
+    places = [next((k for k, frame in enumerate(frames) if _fits(frame, where)), None) for where in test.wheres]
+    known = [place for place in places if place is not None]
+    return known == places and known == sorted(known), expected, f"frames {places} of {len(frames)}"
+
+
+def _reaches(test: Reaches, lab: Lab, captures: _Captures) -> Finding:
+    count = len(lab.plan.machines)
+    misses = lab.sweep()
+    pairs = count * (count - 1)
+    shown = ", ".join(
+        f"{src} to {dst}: {'no answer' if ttl is None else f'TTL {ttl}'}" for src, dst, ttl in misses[:_MISSES_SHOWN]
+    )
+    return not misses, f"{pairs} pairs", f"{pairs - len(misses)} pairs{'; ' + shown if shown else ''}"
+
+
+def _prints(test: Prints, lab: Lab, captures: _Captures) -> Finding:
+    done = lab[test.machine].run(test.argv)
+    printed = done.stderr + done.stdout
+    place, missing = 0, []
+    for line in test.lines:
+        found = printed.find(line, place)
+        if found < 0:
+            missing.append(line)
+        else:
+            place = found + len(line)
+    expected = f"status {test.returncode}" + "".join(f", '{line.strip()}'" for line in test.lines)
+    seen = expected
+    if missing or done.returncode != test.returncode:
+        seen = f"status {done.returncode}: {' | '.join(printed.split(chr(10)))}"
+    return done.returncode == test.returncode and not missing, expected, seen
+
+
+def _kernel_state(test: KernelState, lab: Lab, captures: _Captures) -> Finding:
+    entries = 0
+    for query in test.queries:
+        done = lab[query.machine].run(query.argv)
+        # iproute2 prints an empty object for some devices that it has nothing to say of.
+        answered = [item for item in json.loads(done.stdout or "[]") if item]
+        rest = list(answered)
+        what = f"{query.machine}: {' '.join(query.argv)}"
+        for wanted in query.expected:
+            match = next((item for item in rest if _includes(item, wanted)), None)
+            if match is None:
+                return False, f"{what}: {wanted}", f"{answered}"[:600]
+            rest.remove(match)
+        if rest:
+            return False, f"{what}: {len(query.expected)} entries", f"besides them {rest}"[:600]
+        entries += len(query.expected)
+    return True, f"{entries} entries", f"{entries} entries"
+
+
+def _includes(item: Any, wanted: Any) -> bool:
+    """Whether ``item`` has all of ``wanted``, which may be nested and leave keys out."""
+    if isinstance(wanted, Mapping):
+        return isinstance(item, Mapping) and all(key in item and _includes(item[key], wanted[key]) for key in wanted)
+    if isinstance(wanted, list | tuple):
+        return len(item) == len(wanted) and all(_includes(a, b) for a, b in zip(item, wanted, strict=True))
+    return bool(item == wanted)
+
+
+def _transfers(test: Transfers, lab: Lab, captures: _Captures) -> Finding:
+    arrived = lab.tree.request("transfer", src=test.src, dst=test.dst, size_bytes=test.size_bytes)
+    words = f"{test.size_bytes} bytes unchanged"
+    return arrived, words, words if arrived else "not so"
+
+
+def _uninvolved(test: Uninvolved, lab: Lab, captures: _Captures) -> Finding:
+    ping = ["ping", "-n", "-q", "-i", "0.002", "-W", "5", "-c"]
+    address = lab.plan.address(test.dst)
+    lab[test.src].run([*ping, "1", address])  # ARP is done with before counting begins
+    before = lab.controller()["counters"]["packet_in"]
+    done = lab[test.src].run([*ping, str(test.count), address])
+    packets = lab.controller()["counters"]["packet_in"] - before
+    said = f"status {done.returncode}, {packets} packets to the controller"
+    return done.returncode == 0 and packets == 0, "status 0, 0 packets to the controller", said
+
+
+_TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
+    Seen: _seen,
+    Unseen: _unseen,
+    Ordered: _ordered,
+    Reaches: _reaches,
+    Prints: _prints,
+    KernelState: _kernel_state,
+    Transfers: _transfers,
+    Uninvolved: _uninvolved,
+}
+

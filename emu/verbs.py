@@ -1,0 +1,211 @@
+"""What each verb does. A verb gets parsed words and returns an exit status; errors are raised."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from emu.designs import DEFAULT_DESIGNS, all_designs, make_plans, parse_design
+from emu.errors import EmuError, UsageError
+from emu.model import Plan, Scenario
+from emu.scenario import OPTIONS, from_file, from_mapping
+
+Arguments = argparse.Namespace
+
+
+def run(arguments: Arguments, complaints: list[str]) -> int:
+    """Run a verb. ``complaints`` are mistakes found already; all others found are added before anything starts."""
+    if arguments.verb in _TAKES_SCENARIO:
+        return _with_scenario(arguments, complaints)
+    if complaints:
+        raise UsageError(*complaints)
+    return _VERBS[arguments.verb](arguments)
+
+
+def _with_scenario(arguments: Arguments, problems: list[str]) -> int:
+    scenario = Scenario()
+    given = {option.field: getattr(arguments, option.field) for option in OPTIONS}
+    try:
+        scenario = from_file(arguments.scenario, given) if arguments.scenario else from_mapping(given)
+    except UsageError as error:
+        problems.extend(error.problems)
+    names = [arguments.design] if arguments.verb == "up" else arguments.designs or list(DEFAULT_DESIGNS)
+    plans: tuple[Plan, ...] = ()
+    try:
+        plans = make_plans(names, scenario)
+    except UsageError as error:
+        problems.extend(error.problems)
+    return _TAKES_SCENARIO[arguments.verb](arguments, plans, problems)
+
+
+def _raise(problems: list[str]) -> None:
+    if problems:
+        raise UsageError(*problems)
+
+
+def _up(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
+    commands = []
+    for text in arguments.commands or ():
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            problems.append(f"--exec {text!r}: {error}")
+            continue
+        machine = plans[0].find(words[0]) if plans and words else None
+        if len(words) < 2:
+            problems.append(f"--exec {text!r}: wants a name and a command")
+        elif plans and machine is None:
+            problems.append(f"--exec {text!r}: {plans[0].spec} has no machine '{words[0]}'")
+        commands.append((machine or "", words[1:]))
+    _raise(problems)
+    from emu.live.lab import Lab
+
+    with Lab(plans[0], on_terminal=arguments.commands is None) as lab:
+        if arguments.commands is None:
+            print(f"{lab.plan.spec} is up as {lab.lab_id}: {len(lab.plan.machines)} machines. "
+                  f"From another terminal: emu exec --lab {lab.lab_id} NAME -- COMMAND", flush=True)
+            lab.tree.request("cli")
+            return 0
+        statuses = []
+        for machine, words in commands:
+            done = lab[machine].run(words)
+            print(done.stdout, end="", flush=True)
+            print(done.stderr, end="", file=sys.stderr, flush=True)
+            if done.returncode:
+                print(f"emu: {machine} {shlex.join(words)}: status {done.returncode}", file=sys.stderr)
+            statuses.append(done.returncode)
+    return int(any(statuses))
+
+
+def _check(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
+    _raise(problems)
+    from emu.live.judge import judge
+    from emu.live.lab import Lab
+
+    claims: list[dict[str, Any]] = []
+    for plan in plans:
+        with Lab(plan) as lab:
+            verdicts = judge(lab, parse_design(plan.design).design.claims(plan))
+            errors = lab.errors()
+        for verdict in verdicts:
+            claim = verdict.claim
+            claims.append({"design": plan.spec, "id": claim.id, "text": claim.text, "source": claim.source,
+                           "result": verdict.result, "expected": verdict.expected, "seen": verdict.seen,
+                           "because": verdict.because})
+            if not arguments.json:
+                print(_line(claims[-1]), flush=True)
+        if errors:
+            raise EmuError(*(f"{plan.spec}: {error}" for error in errors))
+    if arguments.json:
+        print(json.dumps({"format": "emu-check/1", "claims": claims}, indent=1))
+    else:
+        counts = {word: sum(claim["result"] == word for claim in claims) for word in ("holds", "fails", "not judged")}
+        print(f"{len(claims)} claims: {counts['holds']} hold, {counts['fails']} fail, {counts['not judged']} not judged")
+    return int(any(claim["result"] != "holds" for claim in claims))
+
+
+def _line(claim: Mapping[str, str]) -> str:
+    line = f"{claim['result']:<10}  {claim['design']}  {claim['id']}: {claim['text']}"
+    if claim["result"] == "fails":
+        line += f"\n            expected {claim['expected']}\n            seen {claim['seen']}"
+    if claim["because"]:
+        line += f"\n            because {claim['because']}"
+    return line
+
+
+def _doctor(arguments: Arguments) -> int:
+    from emu.live import preflight
+
+    machine = preflight.examine()
+    print(json.dumps(preflight.to_json(machine), indent=1) if arguments.json else preflight.render(machine))
+    return 3 if preflight.main_job_missing(machine) else 0
+
+
+def _designs(arguments: Arguments) -> int:
+    rows = [
+        {
+            "name": design.name,
+            "summary": design.summary,
+            "default": design.name in DEFAULT_DESIGNS,
+            "parameters": {
+                key: {"values": list(values.values), "default": values.default, "not built yet": list(values.unbuilt)}
+                for key, values in design.parameters.items()
+            },
+        }
+        for design in all_designs().values()
+    ]
+    if arguments.json:
+        print(json.dumps({"format": "emu-designs/1", "designs": rows}, indent=1))
+        return 0
+    for design in all_designs().values():
+        print(f"{design.name:<9}{design.summary}")
+        for key, values in design.parameters.items():
+            later = f"; not built yet: {', '.join(values.unbuilt)}" if values.unbuilt else ""
+            print(f"         {key}={'|'.join(values.values)}{later}")
+    return 0
+
+
+def _labs(arguments: Arguments) -> int:
+    from emu.live.tree import running_trees
+
+    trees = running_trees()
+    if arguments.json:
+        rows = [{"id": t.lab_id, "design": t.spec, "init_pid": t.init_pid, "owner_uid": t.owner} for t in trees]
+        print(json.dumps({"format": "emu-labs/1", "labs": rows}, indent=1))
+        return 0
+    for tree in trees:
+        print(f"{tree.lab_id}  {tree.spec}  init {tree.init_pid}, of user {tree.owner}")
+    if not trees:
+        print("no lab is running here")
+    return 0
+
+
+def _exec(arguments: Arguments) -> int:
+    from emu.live.tree import enter, find_tree
+
+    status = enter(find_tree(arguments.lab), arguments.name, arguments.command)
+    if status:
+        print(f"emu: {arguments.name} {shlex.join(arguments.command)}: status {status}", file=sys.stderr)
+    return int(status != 0)
+
+
+def _clean(arguments: Arguments) -> int:
+    from emu.live.buffers import restore_if_unused
+    from emu.live.tree import end_orphans
+
+    for lab_id in end_orphans():
+        print(f"ended the lab {lab_id}, whose owner is gone")
+    if restore_if_unused():
+        print("restored net.core.rmem_default and rmem_max")
+    return 0
+
+
+def end_with_sudo(signal_number: int) -> None:
+    """Under sudo: be told when sudo is killed, which cannot pass that on. Otherwise a parent may well go first."""
+    from emu.live.linux import die_with_parent
+
+    try:
+        parent = Path(f"/proc/{os.getppid()}/comm").read_text().strip()
+    except OSError:
+        return
+    if parent == "sudo":
+        die_with_parent(signal_number)
+
+
+_TAKES_SCENARIO: Mapping[str, Callable[[Arguments, tuple[Plan, ...], list[str]], int]] = {
+    "up": _up,
+    "check": _check,
+}
+_VERBS: Mapping[str, Callable[[Arguments], int]] = {
+    "doctor": _doctor,
+    "designs": _designs,
+    "labs": _labs,
+    "exec": _exec,
+    "clean": _clean,
+}

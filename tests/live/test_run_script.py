@@ -1,0 +1,196 @@
+"""`./run` on this machine, and in copies of the checkout where the system's Python is a stand-in.
+
+A stand-in is bound over /usr/bin/python3 in a mount namespace of the test's own: the script under test is the real one,
+and nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NOBODY = 65534
+AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
+# Answers as a Python does to what ./run asks of it; notes in the checkout what it was asked, and who asked.
+STAND_IN = """#!/bin/sh
+checkout='{checkout}'
+echo "$(id -u) $(umask) ${{PIP_CONSTRAINT-}} $*" >>"$checkout/asked"
+case $* in
+    -V) echo Python {version} ;;
+    *'< (3, 10)'*) exit {is_too_old} ;;
+    '-m venv'*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+    '-m pip'*) [ ! -e "$checkout/offline" ] || {{ echo 'no route to the index'; exit 1; }} ;;
+    '-m emu'*) shift 2; printf '<%s>' "$@" ;;
+esac
+"""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="binds a stand-in over /usr/bin/python3: needs root")
+
+
+def run(*words: str, checkout: Path = CHECKOUT, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*prefix, str(checkout / "run"), *words], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=300, check=False, cwd="/")
+
+
+class Copy:
+    """A checkout that belongs to an ordinary user, and a stand-in for the system's Python that its ``./run`` sees."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "a checkout"  # with a space
+        self.path.mkdir()
+        for name in ("run", "setup.py", "constraints.txt"):
+            shutil.copy(CHECKOUT / name, self.path)
+        self.notes = self.path / "asked"
+        self.notes.touch()
+        for path in (self.path, *self.path.iterdir()):
+            os.chown(path, NOBODY, NOBODY)
+        self.stand_in = folder / "python"
+        self.system_is("3.11.2")
+
+    def system_is(self, version: str) -> None:
+        """From now on the system has a Python of this version."""
+        is_too_old = int(version.startswith("3.8"))
+        self.stand_in.write_text(STAND_IN.format(checkout=self.path, version=version, is_too_old=is_too_old))
+        self.stand_in.chmod(0o755)
+
+    def run(self, *words: str, before: str = "", prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """``./run WORDS``; ``before`` is a command for the mount namespace, ``prefix`` one that starts the script."""
+        script = f'mount --bind "$1" "$(readlink -f /usr/bin/python3)" && {before or ":"} && shift && exec "$@"'
+        return run(*words, checkout=self.path,
+                   prefix=("unshare", "--mount", "sh", "-c", script, "sh", str(self.stand_in), *prefix))
+
+    def asked(self) -> list[str]:
+        """What the stand-in was asked to do since the last call, the questions of its version left out."""
+        lines = self.notes.read_text().splitlines()
+        self.notes.write_text("")
+        return [line for line in lines if " -c " not in line and not line.endswith(" -V")]
+
+
+@pytest.fixture
+def copy() -> Iterator[Copy]:
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's: ordinary users may not enter that
+        Path(folder).chmod(0o755)
+        yield Copy(Path(folder))
+
+
+def test_nothing_is_set_up_again() -> None:
+    stamp = (CHECKOUT / ".venv/.ready").stat().st_mtime_ns
+    done = run("--help")
+    assert done.returncode == 0
+    assert "compare" in done.stdout
+    assert done.stderr == ""  # setting something up is always said
+    assert (CHECKOUT / ".venv/.ready").stat().st_mtime_ns == stamp
+
+
+@needs_root
+def test_an_ordinary_user_uses_what_root_has_set_up() -> None:
+    if subprocess.run([*AS_NOBODY, "test", "-x", str(CHECKOUT / "run")], check=False).returncode:
+        pytest.skip(f"ordinary users may not enter {CHECKOUT}")
+    done = run("--help", prefix=AS_NOBODY)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "compare" in done.stdout
+
+
+def test_what_is_in_the_checkout_belongs_to_its_owner() -> None:
+    owner = CHECKOUT.stat().st_uid
+    assert [path for path in (CHECKOUT / ".venv").rglob("*") if path.lstat().st_uid != owner] == []
+
+
+@needs_root
+def test_root_makes_the_environment_as_the_checkouts_owner_and_then_becomes_emu(copy: Copy) -> None:
+    done = copy.run("up", "l2:proxy_arp=switch", "--exec", "ctr-1 ping -c1 ctr-4")
+    assert (done.returncode, done.stdout) == (0, "<up><l2:proxy_arp=switch><--exec><ctr-1 ping -c1 ctr-4>")
+    assert done.stderr == "run: making the Python environment (.venv), once; this may take some minutes\n"
+    venv, pip, emu = copy.asked()
+    assert venv == f"{NOBODY} 0022  -m venv --system-site-packages {copy.path}/.venv"
+    assert pip.startswith(f"{NOBODY} 0022 constraints.txt -m pip install")
+    assert emu.startswith("0 0022  -m emu up")
+    assert [path for path in copy.path.rglob("*") if path.lstat().st_uid != NOBODY] == []
+
+    done = copy.run("doctor")
+    assert (done.stdout, done.stderr) == ("<doctor>", "")
+    assert len(copy.asked()) == 1  # emu itself
+
+
+@needs_root
+def test_an_interrupted_installation_is_made_anew(copy: Copy) -> None:
+    copy.run("doctor")
+    (copy.path / ".venv/.ready").unlink()  # as it is until everything is installed
+    half_written = copy.path / ".venv/half-written"
+    half_written.touch()
+    copy.asked()
+    assert copy.run("doctor").returncode == 0
+    assert not half_written.exists()
+    assert [line.split(" -m ")[1].split()[0] for line in copy.asked()] == ["venv", "pip", "emu"]
+
+
+@needs_root
+def test_changed_requirements_are_installed_into_the_environment_there_is(copy: Copy) -> None:
+    copy.run("doctor")
+    kept = copy.path / ".venv/kept"
+    kept.touch()
+    with (copy.path / "constraints.txt").open("a") as file:
+        file.write("six<2\n")
+    copy.asked()
+    done = copy.run("doctor")
+    assert done.stderr == "run: bringing the Python environment (.venv) up to date\n"
+    assert kept.exists()
+    assert len(copy.asked()) == 2  # pip, emu
+
+
+@needs_root
+def test_a_failed_installation_is_explained_and_tried_again(copy: Copy) -> None:
+    (copy.path / "offline").touch()
+    done = copy.run("doctor")
+    assert (done.returncode, done.stdout) == (3, "")
+    *_, cause, advice = done.stderr.splitlines()
+    assert cause == "no route to the index"
+    assert advice.startswith("run: pip install failed")
+    (copy.path / "offline").unlink()
+    assert copy.run("doctor").stdout == "<doctor>"
+
+
+@needs_root
+def test_ryu_is_left_out_where_it_does_not_build(copy: Copy) -> None:
+    copy.run("doctor")
+    assert any(".[dev,ryu]" in line for line in copy.asked())
+    copy.stand_in.write_text(copy.stand_in.read_text().replace("-V)", "*'>= (3, 12)'*) exit 1 ;;\n    -V)"))
+    (copy.path / ".venv/.ready").unlink()
+    copy.run("doctor")
+    assert any(line.endswith(".[dev]") for line in copy.asked())
+
+
+@needs_root
+def test_too_old_a_python_is_refused_in_one_line_that_says_what_to_take(copy: Copy) -> None:
+    copy.system_is("3.8.10")
+    done = copy.run("doctor")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("run: Python 3.8.10 is too old")
+    assert "Debian 12 or 13" in done.stderr
+    assert not (copy.path / ".venv").exists()
+
+
+@needs_root
+def test_an_ordinary_user_is_told_how_missing_packages_come(copy: Copy) -> None:
+    # With dpkg's records out of sight, no package is installed.
+    done = copy.run("doctor", before="mount --bind /dev/null /var/lib/dpkg/status", prefix=AS_NOBODY)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "mininet nginx openvswitch-switch" in done.stderr
+    assert done.stderr.endswith("sudo ./run doctor\n")
+    assert not (copy.path / ".venv").exists()
+
+
+@needs_root
+def test_a_user_who_may_not_write_the_checkout_is_told_how_the_environment_comes(copy: Copy) -> None:
+    os.chown(copy.path, 0, 0)
+    done = copy.run("doctor", prefix=AS_NOBODY)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "run: the Python environment must be made first, with: sudo ./run doctor\n"
