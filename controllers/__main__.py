@@ -26,7 +26,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="warning", help="default: %(default)s"
     )
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -39,14 +39,15 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _end(status: str | None, _signal: int, _frame: FrameType | None) -> None:
-    # At once: there is nothing to save, the switches keep their flows, and both frameworks swallow exceptions in their tasks.
+    # At once: there is nothing to save, the switches keep their flows, and both frameworks swallow exceptions in
+    # their tasks.
     if status:
         Path(status).unlink(missing_ok=True)
     os._exit(0)
 
 
 def main() -> int:
-    """Runs until a signal. Exit status: 0 ended by SIGTERM or SIGINT, 1 cannot listen, 2 wrong usage or plan, 3 no framework."""
+    """Runs until a signal. Exit status: 0 by SIGTERM or SIGINT, 1 cannot listen, 2 usage or plan, 3 no framework."""
     options = _arguments()
     problems: list[str] = []
     control = Control()

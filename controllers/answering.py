@@ -1,8 +1,8 @@
 """Proxy ARP: which requests the controller answers, for whom, and the flows that bring it those and no others. Pure.
 
-A binding says that an address is behind a port, reached through a MAC that is not its own: a container's address, its node's
-MAC, its node's port. Requests for all other addresses of the networks are dropped by the switch: nothing is ever flooded
-for an address in them, and nothing is answered that the plan does not know.
+A binding says that an address is behind a port, reached through a MAC that is not its own: a container's address, its
+node's MAC, its node's port. Requests for all other addresses of the networks are dropped by the switch: nothing is
+ever flooded for an address in them, and nothing is answered that the plan does not know.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 
-from controllers.pipeline import CONTROLLER, Cookie, Flow, L2Table, Output, Owner, Send, match
+from controllers.pipeline import CONTROLLER, Cookie, Fields, Flow, L2Table, Output, Owner, Send, match
 from controllers.plan import Binding
 from controllers.wire import ARP_REQUEST, ETH_TYPE_ARP, NO_ADDRESS, arp_reply, is_unicast_mac, parse_arp, parse_ethernet
 
@@ -20,10 +20,10 @@ _PROBE, _LOCAL, _KNOWN, _NETWORK = 500, 400, 300, 200
 
 
 def flows(networks: Iterable[IPv4Network], bindings: Iterable[Binding]) -> list[Flow]:
-    """Requests the controller has to see go there; every other request for an address of the networks ends in the switch."""
+    """Requests to be answered go to the controller; every other one for an address in the networks ends right here."""
     result = []
     for network in networks:
-        asked = {"eth_type": ETH_TYPE_ARP, "arp_op": ARP_REQUEST, "arp_tpa": _range(network)}
+        asked: Fields = {"eth_type": ETH_TYPE_ARP, "arp_op": ARP_REQUEST, "arp_tpa": _range(network)}
         probe = match(arp_spa=NO_ADDRESS, **asked)
         result.append(Flow(L2Table.ARP, _PROBE, probe, PLANNED, purpose="is this address free? Not ours to say"))
         result.append(Flow(L2Table.ARP, _NETWORK, match(**asked), PLANNED, purpose="nobody the plan knows: silence"))
@@ -43,8 +43,8 @@ def _range(network: IPv4Network) -> tuple[str, str]:
 def answer(bindings: Mapping[str, Binding], in_port: int, frame: bytes) -> Send | None:
     """The reply to a frame that came in by a port, or None.
 
-    None for anything but a request, an unknown target, a target behind the asking port, a probe (sender 0.0.0.0), the asker's
-    own address (gratuitous ARP), and an asker whose ARP message and frame disagree on who it is.
+    None for anything but a request, an unknown target, a target behind the asking port, a probe (sender 0.0.0.0), the
+    asker's own address (gratuitous ARP), and an asker whose ARP message and frame disagree on who it is.
     """
     eth, arp = parse_ethernet(frame), parse_arp(frame)
     if eth is None or arp is None or arp.op != ARP_REQUEST:

@@ -1,15 +1,16 @@
 """Ryu or os-ken: the one place that knows which.
 
-The choice is made when this module is imported, by the environment variable KUBENET_SDN (`ryu`, `os-ken` or `auto`; unset is
-`auto`). `auto` takes the framework that is already loaded (under `ryu-manager` or `osken-manager`), else Ryu where it is
-installed, else os-ken.
+The choice is made when this module is imported, by the environment variable KUBENET_SDN (`ryu`, `os-ken` or `auto`;
+unset is `auto`). `auto` takes the framework that is already loaded (under `ryu-manager` or `osken-manager`), else Ryu
+where it is installed, else os-ken.
 
-Both run on eventlet. It is measured as the faster hub, and os-ken's native threads end an application's event loop at its first
-uncaught exception, without a word, and never return from a wait with a time-out.
+Both run on eventlet. It is measured as the faster hub, and os-ken's native threads end an application's event loop at
+its first uncaught exception, without a word, and never return from a wait with a time-out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
@@ -19,7 +20,6 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 DISTRIBUTIONS = {"ryu": "ryu", "os-ken": "os_ken"}
@@ -46,14 +46,17 @@ NAME = f"{DISTRIBUTION} {importlib.metadata.version(DISTRIBUTION)}"
 os.environ["RYU_HUB_TYPE"] = os.environ["OSKEN_HUB_TYPE"] = "eventlet"
 
 
-def _import_eventlet() -> ModuleType:
-    """eventlet and its web server, which Ryu imports, with what Ryu 4.34 expects and newer versions no longer have."""
+def _import(name: str) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # eventlet says that it is deprecated: known, and no user's business
-        eventlet = importlib.import_module("eventlet")
-        wsgi = importlib.import_module("eventlet.wsgi")
+        warnings.simplefilter("ignore")  # what is deprecated, eventlet as a whole to begin with, is no user's business
+        return importlib.import_module(name)
+
+
+def _import_eventlet() -> Any:
+    """eventlet and its web server, which Ryu imports, with what Ryu 4.34 expects and newer versions no longer have."""
+    eventlet, wsgi = _import("eventlet"), _import("eventlet.wsgi")
     if not hasattr(wsgi, "ALREADY_HANDLED"):
-        wsgi.ALREADY_HANDLED = object()  # type: ignore[attr-defined]  # compared by identity, by a REST server not run here
+        wsgi.ALREADY_HANDLED = object()  # compared by identity, by a REST server not run here
     return eventlet
 
 
@@ -61,7 +64,7 @@ _eventlet = _import_eventlet()
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"{DISTRIBUTIONS[DISTRIBUTION]}.{name}")
+    return _import(f"{DISTRIBUTIONS[DISTRIBUTION]}.{name}")
 
 
 _app_manager = _module("base.app_manager")
@@ -100,44 +103,72 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def listen(address: tuple[str, int] | str, serve: Callable[[Any, Any], None]) -> Any:
-    """A server at (host, port) or at the path of a UNIX socket, bound, whose `serve_forever` runs `serve(socket, peer)` in tasks.
+    """A server at (host, port), or at the path of a UNIX socket; its `serve_forever` runs `serve(socket, peer)` in
+    tasks.
 
     Raises OSError when the address is taken: eventlet's own way would share it, and each server get some connections.
     """
     return _Server(address, serve)
 
 
-class _Server(hub.StreamServer):  # type: ignore[misc]
+class _Server(hub.StreamServer):
     """The hub's server, with a socket of our own making."""
 
     def __init__(self, address: tuple[str, int] | str, serve: Callable[[Any, Any], None]) -> None:
-        family = (
-            socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        )
+        family = socket.AF_UNIX
+        if not isinstance(address, str):
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.server = _eventlet.listen(address, family=family, reuse_port=False)
         self.handle = serve
 
 
-def run(applications: list[str], host: str, port: int, announce: Callable[[], None]) -> None:
-    """Run applications, given as importable module names, until the process ends; `announce` is called once switches can connect.
+def _raise(error: OSError | None) -> None:
+    if error is not None:
+        raise error
 
-    They may connect to `host` (a numeric address) and `port` alone. Raises OSError when that cannot be had.
-    """
-    failures: list[OSError] = []
 
-    def listen_for_switches(address: tuple[str, int], serve: Callable[[Any, Any], None]) -> Any:
+class _SwitchServer(_Server):
+    """What the frameworks listen for switches with, instead of the hub's server."""
+
+    outcome = staticmethod(_raise)  # told how it went
+
+    def __init__(self, address: tuple[str, int], serve: Callable[[Any, Any], None]) -> None:
+        def serve_switch(connection: Any, peer: Any) -> None:
+            # A switch greets first. Mininet's `mn` looks whether somebody listens here by a telnet that says nothing,
+            # and ends with a UnicodeDecodeError should the binary greeting of a controller reach it.
+            with connection, contextlib.suppress(ConnectionError):
+                if connection.recv(1, socket.MSG_PEEK):
+                    serve(connection, peer)
+
         try:
-            server = listen(address, serve)
+            super().__init__(address, serve_switch)
         except OSError as error:
-            failures.append(error)
+            self.outcome(error)
             raise hub.TaskExit from error  # ends the framework's only service, and with it run_apps
-        announce()
-        return server
+        self.outcome(None)
+
+
+_controller.StreamServer = _SwitchServer
+
+
+def run(applications: list[str], host: str, port: int, announce: Callable[[], None]) -> None:
+    """Run applications, given as importable module names, until the process ends.
+
+    Switches may connect to `host` (a numeric address) and `port` alone; `announce` is called once they can. Raises
+    OSError when that cannot be had.
+    """
+    failures: list[str] = []
+
+    def outcome(error: OSError | None) -> None:
+        if error is None:
+            announce()
+        else:
+            failures.append(f"cannot listen on {host} port {port}: {error.strerror}")
 
     conf = _controller.CONF
     conf([], project="kubenet-emu", default_config_files=[], default_config_dirs=[])
     conf.set_override("ofp_listen_host", host)
     conf.set_override("ofp_tcp_listen_port", port)
-    _controller.StreamServer = listen_for_switches
+    _SwitchServer.outcome = staticmethod(outcome)
     _app_manager.AppManager.run_apps(applications)
-    raise failures.pop() if failures else OSError("the framework ended")
+    raise OSError(*failures)

@@ -1,4 +1,4 @@
-"""An Open vSwitch made a router: the gateway between nodes with /32 addresses. The decisions are in `controllers.routing`."""
+"""An Open vSwitch made a router, the gateway between nodes with /32 addresses. Decisions: `controllers.routing`."""
 
 from __future__ import annotations
 

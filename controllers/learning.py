@@ -1,12 +1,12 @@
 """Layer-2 switching: the flows of known stations, and what to do about unknown ones. Pure: no framework, no clock.
 
-Two tables. SOURCE asks whether the sender is known behind the port it came by; an unknown one is shown to the controller *and*
-goes on, so no frame ever waits for the controller. DESTINATION sends a frame to the port of its destination, and to all
-other ports when that is a group address or not known.
+Two tables. SOURCE asks whether the sender is known behind the port it came by; an unknown one is shown to the
+controller *and* goes on, so no frame ever waits for the controller. DESTINATION sends a frame to the port of its
+destination, and to all other ports when that is a group address or not known.
 
-Stations of the plan are in both tables beforehand and stay: in a planned lab no frame visits the controller. Others are
-learned, may move, and age: both flows of a learned station have an idle time-out, and when either ends the other goes too,
-so that no station stays half known: reached but never seen again, or seen but flooded to.
+Stations of the plan are in both tables beforehand and stay: in a planned lab no frame visits the controller. Others
+are learned, may move, and age: both flows of a learned station have an idle time-out, and when either ends the other
+goes too, so that no station stays half known: reached but never seen again, or seen but flooded to.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def station_flows(mac: str, port: int, cookie: Cookie, idle_timeout_s: int) -> t
 
 def planned_flows(planned: Mapping[str, int]) -> list[Flow]:
     """The flows of the plan's stations (MAC -> port); what claims to be one of them elsewhere is dropped."""
-    flows = []
+    flows: list[Flow] = []
     for mac, port in planned.items():
         flows += station_flows(mac, port, PLANNED, 0)
         spoofed = "a station of the plan, but not in its place"
@@ -132,7 +132,8 @@ def seen(stations: Stations, mac: str, port: int, now_s: float) -> list[Message]
 
 
 def ended(stations: Stations, mac: str, port: int | None) -> list[Message]:
-    """A flow of a learned station timed out (its source flow, with the port, or its destination flow): forget the station.
+    """A flow of a learned station timed out (its source flow, with the port, or its destination flow): forget the
+    station.
 
     The end of a flow behind a port that the station has left meanwhile changes nothing.
     """

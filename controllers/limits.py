@@ -17,7 +17,7 @@ class TokenBucket:
     def take(self, now_s: float) -> bool:
         """Whether one more event may pass at `now_s` (seconds, monotonic); takes its token if so."""
         self.tokens = min(self.burst, self.tokens + max(0.0, now_s - self.filled_s) * self.rate_per_s)
-        self.filled_s = now_s
+        self.filled_s = max(self.filled_s, now_s)
         if self.tokens < 1:
             return False
         self.tokens -= 1

@@ -1,7 +1,8 @@
 """OpenFlow 1.3 tables, cookies and flows as data, and their one translation to the framework's messages.
 
-Every table an application uses is declared here, so that applications which share a switch meet in one place. Flows and the
-other messages to a switch are frozen values: decisions return them, tests compare them, `message` alone encodes them.
+Every table an application uses is declared here, so that applications which share a switch meet in one place. Flows
+and the other messages to a switch are frozen values: decisions return them, tests compare them, `message` alone
+encodes them.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Cookie:
 
 @dataclass(frozen=True)
 class Output:
-    """Send the frame, as it is at this point, to a port: a number, IN_PORT, FLOOD (all but the port it came from) or CONTROLLER."""
+    """Send the frame, as it is at this point, to a port: a number, IN_PORT, FLOOD (all but that one) or CONTROLLER."""
 
     port: int
 
@@ -113,6 +114,7 @@ class DecTtl:
 
 Action = Output | SetField | Move | DecTtl
 Match = tuple[tuple[str, MatchValue], ...]
+Fields = dict[str, MatchValue]
 
 
 def match(**fields: MatchValue) -> Match:
@@ -124,7 +126,8 @@ def match(**fields: MatchValue) -> Match:
 class Flow:
     """One flow: actions in order, then metadata, then on to table `goto`; with none of them it drops.
 
-    `idle_timeout_s` 0 is for ever; a flow that ends by time-out is reported to its owner. `purpose` is for readers alone.
+    `idle_timeout_s` 0 is for ever; a flow that ends by time-out is reported to its owner. `purpose` is for readers
+    alone.
     """
 
     table: int

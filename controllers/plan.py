@@ -114,13 +114,17 @@ class _Reader:
                 self.wrong(where, row, "an object")
 
     def read(self, row: dict[str, Any], place: str, key: str, wanted: str, convert: Callable[[Any], T]) -> T | None:
-        try:
-            return convert(row[key])
-        except KeyError:
-            self.problems.append(f"{place}.{key} is missing")
-        except (AttributeError, TypeError, ValueError):
-            self.wrong(f"{place}.{key}", row[key], wanted)
+        if key in row:
+            return self.value(row[key], f"{place}.{key}", wanted, convert)
+        self.problems.append(f"{place}.{key} is missing")
         return None
+
+    def value(self, value: Any, place: str, wanted: str, convert: Callable[[Any], T]) -> T | None:
+        try:
+            return convert(value)
+        except (AttributeError, TypeError, ValueError):
+            self.wrong(place, value, wanted)
+            return None
 
     def mac(self, row: dict[str, Any], place: str) -> str:
         return self.read(row, place, "mac", "the MAC address of one station", _mac) or ""
@@ -170,9 +174,7 @@ def _each(
 ) -> list[T]:
     """The elements of a plain list."""
     values = reader.part(parent, place, key, list, [])
-    found = (
-        reader.read({"": value}, f"{place}.{key}[{index}]", "", wanted, convert) for index, value in enumerate(values)
-    )
+    found = [reader.value(value, f"{place}.{key}[{index}]", wanted, convert) for index, value in enumerate(values)]
     return [value for value in found if value is not None]
 
 

@@ -1,4 +1,4 @@
-"""Proxy ARP for the containers of a plan, beside `l2_switch` on the same switch. The decisions are in `controllers.answering`."""
+"""Proxy ARP for the containers of a plan, beside `l2_switch` on the same switch. Decisions: `controllers.answering`."""
 
 from __future__ import annotations
 

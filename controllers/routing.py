@@ -1,13 +1,14 @@
 """The gateway: a router out of an OpenFlow switch. Its flows, and what the controller says for it. Pure.
 
-It is a router and no switch: a frame for another MAC than its own is none of its business, nothing is bridged from port
-to port. ADMIT answers ARP for the gateway's own address (the switch does, by itself) and lets in packets for its MAC; ROUTE finds
-the longest prefix by flow priority and writes the next hop's number as metadata; NEXT_HOP decrements the TTL, rewrites both
-MACs and sends. A route that changes is one flow of ROUTE; a next hop that changes is two flows of NEXT_HOP, however many
-routes lead there.
+It is a router and no switch: a frame for another MAC than its own is none of its business, nothing is bridged from
+port to port. ADMIT answers ARP for the gateway's own address (the switch does, by itself) and lets in packets for its
+MAC; ROUTE finds the longest prefix by flow priority and writes the next hop's number as metadata; NEXT_HOP decrements
+the TTL, rewrites both MACs and sends. A route that changes is one flow of ROUTE; a next hop that changes is two flows
+of NEXT_HOP, however many routes lead there.
 
-Packets come to the controller for three reasons only: no route (net unreachable), TTL used up (time exceeded), and for the
-gateway itself (echo request, UDP). Its ICMP goes back the way the packet came, to the neighbour that sent the frame.
+Packets come to the controller for three reasons only: no route (net unreachable), TTL used up (time exceeded), and
+for the gateway itself (echo request, UDP). Its ICMP goes back the way the packet came, to the neighbour that sent the
+frame.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from controllers.pipeline import (
     Action,
     Cookie,
     DecTtl,
+    Fields,
     Flow,
     GatewayTable,
     Kind,
@@ -66,7 +68,8 @@ _INVALID, _ARP, _IPV4 = 500, 400, 300
 _OWN_ADDRESS, _OWN_ADDRESS_REST, _NOT_ROUTED, _PREFIX = 2200, 2100, 2000, 1000
 _EXPIRED, _HAIRPIN, _FORWARD = 300, 200, 100
 
-# No router forwards these (RFC 1812, 4.2.2.11 and 5.3.7): this network, loopback, and multicast with all that is above it.
+# No router forwards these (RFC 1812, 4.2.2.11 and 5.3.7): this network, loopback, and multicast with all that is
+# above it.
 NOT_ROUTED = tuple(IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"))
 
 
@@ -116,7 +119,7 @@ def _arp_reply(gateway: Gateway) -> tuple[Action, ...]:
 
 def _own_address_flows(gateway: Gateway) -> Iterable[Flow]:
     route, ask = GatewayTable.ROUTE, (Output(CONTROLLER),)
-    own = {"eth_type": ETH_TYPE_IPV4, "ipv4_dst": gateway.ip}
+    own: Fields = {"eth_type": ETH_TYPE_IPV4, "ipv4_dst": gateway.ip}
     ping = match(ip_proto=PROTO_ICMP, icmpv4_type=ICMP_ECHO_REQUEST, **own)
     yield Flow(route, _OWN_ADDRESS, ping, TO_GATEWAY, ask, purpose="ping to the gateway")
     yield Flow(route, _OWN_ADDRESS, match(ip_proto=PROTO_UDP, **own), TO_GATEWAY, ask, purpose="nobody listens")
@@ -140,7 +143,7 @@ def route_flow(route: Route, hop: int) -> Flow:
 
 
 def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int) -> tuple[Flow, Flow]:
-    """The flows that take a packet to a neighbour; a switch sends nothing back by itself where it came from, a router does."""
+    """The flows that take a packet to a neighbour, also back where it came from: a switch would not, a router does."""
     table = GatewayTable.NEXT_HOP
     rewrite = (DecTtl(), SetField("eth_src", gateway.mac), SetField("eth_dst", neighbor.mac))
     back = match(metadata=hop, in_port=neighbor.port, eth_type=ETH_TYPE_IPV4)
@@ -152,10 +155,12 @@ def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int) -> tuple[Flow
 
 
 def _expired_flows() -> Iterable[Flow]:
-    # A match on the TTL (a Nicira field both frameworks have) and not OpenFlow's "invalid TTL" packet-in, which has to be asked
-    # for, carries the cookie of whichever flow decremented, and comes at all only from switches that implement it.
+    # A match on the TTL (a Nicira field both frameworks have) and not OpenFlow's "invalid TTL" packet-in, which has
+    # to be asked for, carries the cookie of whichever flow decremented, and comes at all only from switches that
+    # implement it.
     for ttl in (0, 1):
-        # The Nicira name of eth_type: both frameworks write fields ordered by number, and a switch wants this one before the TTL.
+        # The Nicira name of eth_type: both frameworks write fields ordered by number, and a switch wants this one
+        # before the TTL.
         used_up = match(eth_type_nxm=ETH_TYPE_IPV4, nw_ttl=ttl)
         ask = (Output(CONTROLLER),)
         yield Flow(GatewayTable.NEXT_HOP, _EXPIRED, used_up, TTL_EXPIRED, ask, purpose="TTL used up")

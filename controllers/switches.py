@@ -1,8 +1,9 @@
-"""The switches and what applications share: connections, planned flows, packet-ins by owner, counters, errors, the status socket.
+"""The switches and what applications share: connections, planned flows, packet-ins by owner, counters, errors, the
+status socket.
 
-`Switches` is itself an application of the framework. The framework makes one and hands it to every application that names it in
-`_CONTEXTS`, as `SwitchApp` does. It is told what to do by environment variables, so that it starts in the same way under the
-launcher (`python -m controllers`, which sets them) and under the framework's own manager:
+`Switches` is itself an application of the framework. The framework makes one and hands it to every application that
+names it in `_CONTEXTS`, as `SwitchApp` does. It is told what to do by environment variables, so that it starts in the
+same way under the launcher (`python -m controllers`, which sets them) and under the framework's own manager:
 
 - KUBENET_PLAN: the plan's file; without it nothing is known beforehand;
 - KUBENET_STATUS: the path of the status socket; without it there is none.
@@ -48,7 +49,7 @@ def read_plan(path: str) -> Control:
     return parse(json.loads(Path(path).read_text(encoding="utf-8")))
 
 
-class Switches(App):  # type: ignore[misc]
+class Switches(App):
     """All connected switches."""
 
     OFP_VERSIONS = [OPENFLOW_13]
@@ -77,7 +78,7 @@ class Switches(App):  # type: ignore[misc]
         self._applications[application.OWNER] = application
 
     def send(self, dpid: int, messages: Iterable[Message]) -> None:
-        """Send messages to a switch, in order; those to a switch that is not connected are lost, as on a broken connection."""
+        """Send messages to a switch, in order; to a switch that is gone they are lost, as on a broken connection."""
         datapath = self._datapaths.get(dpid)
         if datapath is None:
             return
@@ -127,7 +128,7 @@ class Switches(App):  # type: ignore[misc]
         return [DeleteAll(owner, Kind.LEARNED) for owner in self._applications]
 
     def _barrier(self, dpid: int, then: Callable[[bool], None]) -> None:
-        """Have `then(True)` called when the switch has done all that was sent to it, or `then(False)` when it is gone."""
+        """Have `then(True)` called when the switch has done all that was sent to it, or `then(False)` if it goes."""
         datapath = self._datapaths[dpid]
         request = datapath.ofproto_parser.OFPBarrierRequest(datapath)
         self._barriers[dpid, datapath.set_xid(request)] = then
@@ -138,7 +139,10 @@ class Switches(App):  # type: ignore[misc]
             self._synchronised.add(dpid)
 
     def _connected(self, dpid: int, datapath: Any) -> None:
-        """Install what is planned, replacing what an earlier connection left flow by flow: established traffic goes on."""
+        """Install what is planned.
+
+        What an earlier connection left is replaced flow by flow, so that established traffic goes on.
+        """
         self._gone(dpid)
         self._datapaths[dpid] = datapath
         for application in self._applications.values():
@@ -165,7 +169,9 @@ class Switches(App):  # type: ignore[misc]
         datapath = event.datapath
         if event.state == MAIN:
             self._connected(datapath.id, datapath)
-        elif self._datapaths.get(datapath.id) is datapath:  # and not one that a newer connection has replaced
+        elif (
+            datapath.id in self._datapaths and self._datapaths[datapath.id] is datapath
+        ):  # and not one that a newer connection has replaced
             self._gone(datapath.id)
 
     @set_ev_cls(ofp_event.EventOFPBarrierReply, MAIN)
@@ -216,7 +222,7 @@ def _wake(event: Any, _done: bool) -> None:
     event.set()
 
 
-class SwitchApp(App):  # type: ignore[misc]
+class SwitchApp(App):
     """What an application of ours is to `Switches`. Its methods decide, and return what is to be sent."""
 
     OFP_VERSIONS = [OPENFLOW_13]

@@ -117,7 +117,7 @@ def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071) of the bytes; 0 for data that contains its own right checksum."""
     if len(data) % 2:
         data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -145,7 +145,8 @@ def parse_arp(frame: bytes) -> Arp | None:
 
 
 def parse_ipv4(frame: bytes) -> Ipv4 | None:
-    """The IPv4 header of a frame; None when there is none, it is cut short, contradicts itself, or its checksum is wrong.
+    """The IPv4 header of a frame; None when there is none, it is cut short, contradicts itself, or its checksum is
+    wrong.
 
     The packet may be longer than the frame is: a switch may hand over the beginning alone.
     """
@@ -200,7 +201,8 @@ def _icmp_frame(eth: Ethernet, src_mac: str, src: str, dst: str, tos: int, icmp:
 def echo_reply(frame: bytes, mac: str) -> bytes | None:
     """The answer of the machine at `mac` to the echo request in `frame` (RFC 792): same identifier, sequence and data.
 
-    None when the frame holds no echo request that is whole: cut short, a fragment, a wrong checksum, from no single host.
+    None when the frame holds no echo request that is whole: cut short, a fragment, a wrong checksum, from no single
+    host.
     """
     eth, ip = parse_ethernet(frame), parse_ipv4(frame)
     if eth is None or ip is None or ip.proto != PROTO_ICMP or ip.fragment_offset or ip.more_fragments:
@@ -237,7 +239,8 @@ def icmp_error(frame: bytes, icmp_type: int, code: int, mac: str, address: str) 
     """The ICMP error of the router at `mac` and `address` about the packet in `frame`, or None where none may be sent.
 
     It quotes the packet's header and what follows up to 548 bytes, and goes back to the machine the frame came from.
-    None as well when the frame holds fewer than the 8 bytes after the header that RFC 792 wants quoted (or than there are).
+    None as well when the frame holds fewer than the 8 bytes after the header that RFC 792 wants quoted (or than there
+    are).
     """
     eth, ip = parse_ethernet(frame), parse_ipv4(frame)
     if eth is None or ip is None or not may_be_told(frame):

@@ -80,8 +80,10 @@ def plan_problems(plan: Plan) -> list[str]:
         devices = {device.name for device in machine.devices}
         names += devices
         problems += [f"{machine.name}: two devices {d}" for d in _twice(d.name for d in machine.devices)]
-        users = [e.device for e in (*machine.addresses, *machine.routes, *machine.neighbors, *machine.fdb)]
-        problems += [f"{machine.name}: no device {d}" for d in sorted({*users} - devices)]
+        users: set[str] = set()
+        for entries in (machine.addresses, machine.routes, machine.neighbors, machine.fdb):
+            users.update(entry.device for entry in entries)
+        problems += [f"{machine.name}: no device {d}" for d in sorted(users - devices)]
         own = {address.address for address in machine.addresses}
         if machine.address not in own:
             problems.append(f"{machine.name}: {machine.address} is on none of its devices")
@@ -90,16 +92,15 @@ def plan_problems(plan: Plan) -> list[str]:
         for name in sorted({name for name in names if len(name) > INTERFACE_NAME_LENGTH})
     ]
     problems += [f"the MAC {mac} is on two stations" for mac in _twice(s.mac for s in plan.control.stations)]
-    for network in plan.control.proxy_arp.networks if plan.control.proxy_arp else ():
+    if plan.control.proxy_arp:
+        networks = plan.control.proxy_arp.networks
         problems += [
-            f"proxy ARP answers for {b.ip}, outside of {network}"
-            for b in plan.control.proxy_arp.bindings  # type: ignore[union-attr]
-            if not contains(network, b.ip)
+            f"proxy ARP answers for {binding.ip}, outside of {', '.join(networks)}"
+            for binding in plan.control.proxy_arp.bindings
+            if not any(contains(network, binding.ip) for network in networks)
         ]
     return problems
 
 
 def _twice(values: Iterable[object]) -> list[object]:
     return [value for value, count in Counter(values).items() if count > 1]
-
-

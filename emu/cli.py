@@ -47,8 +47,13 @@ def parser() -> argparse.ArgumentParser:
     designs = verb("designs", "every design with its parameters")
     up = verb("up", "bring a design up and open Mininet's CLI in it, or run commands")
     up.add_argument("design", metavar="DESIGN")
-    up.add_argument("--exec", action="append", metavar="'NAME COMMAND'", dest="commands",
-                    help="run a command in a node or container instead of the CLI; may be repeated")
+    up.add_argument(
+        "--exec",
+        action="append",
+        metavar="'NAME COMMAND'",
+        dest="commands",
+        help="run a command in a node or container instead of the CLI; may be repeated",
+    )
     check = verb("check", "bring designs up and assert what is claimed of them, on real traffic")
     check.add_argument("designs", nargs="*", metavar="DESIGN")
     compare = verb("compare", "measure designs side by side and write a report")
@@ -112,8 +117,11 @@ def _run(words: list[str]) -> int:
         raise UsageError(f"'{words[0]}' is not built yet")
     arguments, unknown = parser().parse_known_args(words)
     command: list[str] = getattr(arguments, "command", [])
-    complaints = [f"{arguments.verb} knows no '{word}'; emu {arguments.verb} --help tells" for word in unknown
-                  if word not in command]
+    complaints = [
+        f"{arguments.verb} knows no '{word}'; emu {arguments.verb} --help tells"
+        for word in unknown
+        if word not in command
+    ]
     return verbs.run(arguments, complaints)
 
 

@@ -50,8 +50,14 @@ OPTIONS = (
     Option("pod-cidr", "CIDR", "network of the pod subnets (10.0.0.0/16)", str),
     Option("node-cidr", "CIDR", "network of the nodes (192.168.0.0/16)", str),
     _choice("offload", "segmentation and checksum offloads on every interface (off)", "on", "off"),
-    _choice("datapath", "Open vSwitch datapath (auto: kernel where there is one)", "auto", "kernel", "netdev",
-            unbuilt=("afxdp",)),
+    _choice(
+        "datapath",
+        "Open vSwitch datapath (auto: kernel where there is one)",
+        "auto",
+        "kernel",
+        "netdev",
+        unbuilt=("afxdp",),
+    ),
     _choice("sdn", "controller framework (auto: Ryu where it is installed)", "auto", "ryu", "os-ken"),
     Option("seed", "S", "seed of everything random (1)", int),
 )
@@ -114,7 +120,9 @@ def from_file(path: Path, overrides: Mapping[str, Any]) -> Scenario:
         return from_mapping(overrides)
     if not isinstance(root, yaml.MappingNode):
         raise UsageError(f"{path}: a scenario file holds 'option: value' lines")
-    lines, values, problems = {}, {}, []
+    lines: dict[str, int] = {}
+    values: dict[str, Any] = {}
+    problems = []
     for key_node, value_node in root.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
         if key.replace("-", "_") in {known.replace("-", "_") for known in values}:
@@ -128,4 +136,6 @@ def from_file(path: Path, overrides: Mapping[str, Any]) -> Scenario:
     if problems:
         raise UsageError(*problems)
     given = {key: value for key, value in overrides.items() if value is not None}
-    return from_mapping({**{option.field: getattr(scenario, option.field) for option in OPTIONS if option.built}, **given})
+    return from_mapping(
+        {**{option.field: getattr(scenario, option.field) for option in OPTIONS if option.built}, **given}
+    )

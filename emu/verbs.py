@@ -68,8 +68,11 @@ def _up(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> i
 
     with Lab(plans[0], on_terminal=arguments.commands is None) as lab:
         if arguments.commands is None:
-            print(f"{lab.plan.spec} is up as {lab.lab_id}: {len(lab.plan.machines)} machines. "
-                  f"From another terminal: emu exec --lab {lab.lab_id} NAME -- COMMAND", flush=True)
+            print(
+                f"{lab.plan.spec} is up as {lab.lab_id}: {len(lab.plan.machines)} machines. "
+                f"From another terminal: emu exec --lab {lab.lab_id} NAME -- COMMAND",
+                flush=True,
+            )
             lab.tree.request("cli")
             return 0
         statuses = []
@@ -95,9 +98,18 @@ def _check(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -
             errors = lab.errors()
         for verdict in verdicts:
             claim = verdict.claim
-            claims.append({"design": plan.spec, "id": claim.id, "text": claim.text, "source": claim.source,
-                           "result": verdict.result, "expected": verdict.expected, "seen": verdict.seen,
-                           "because": verdict.because})
+            claims.append(
+                {
+                    "design": plan.spec,
+                    "id": claim.id,
+                    "text": claim.text,
+                    "source": claim.source,
+                    "result": verdict.result,
+                    "expected": verdict.expected,
+                    "seen": verdict.seen,
+                    "because": verdict.because,
+                }
+            )
             if not arguments.json:
                 print(_line(claims[-1]), flush=True)
         if errors:
@@ -106,7 +118,9 @@ def _check(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -
         print(json.dumps({"format": "emu-check/1", "claims": claims}, indent=1))
     else:
         counts = {word: sum(claim["result"] == word for claim in claims) for word in ("holds", "fails", "not judged")}
-        print(f"{len(claims)} claims: {counts['holds']} hold, {counts['fails']} fail, {counts['not judged']} not judged")
+        print(
+            f"{len(claims)} claims: {counts['holds']} hold, {counts['fails']} fail, {counts['not judged']} not judged"
+        )
     return int(any(claim["result"] != "holds" for claim in claims))
 
 

@@ -21,6 +21,8 @@ VNI, PORT = 1, 8472
 
 
 class VxlanBackend:
+    """flannel's ``vxlan``."""
+
     name = "vxlan"
     device_name = f"flannel.{VNI}"
     overhead_bytes = 50
@@ -60,23 +62,37 @@ class VxlanBackend:
         device = self.device_name
         vxlan = {"id": VNI, "link": "eth0", "local": node.address, "port": PORT, "learning": False}
         return (
-            Query(node.name, ("ip", "-j", "-d", "link", "show", "dev", device), ({
-                "mtu": mtu,
-                "address": node.vtep_mac,
-                "linkinfo": {"info_kind": "vxlan", "info_data": vxlan},
-            },)),
-            Query(node.name, ("ip", "-j", "-4", "address", "show", "dev", device), (
-                {"addr_info": [{"local": node.vtep_address, "prefixlen": 32, "scope": "global"}]},
-            )),
-            Query(node.name, ("ip", "-j", "neigh", "show", "dev", device), tuple(
-                {"dst": o.vtep_address, "lladdr": o.vtep_mac, "state": ["PERMANENT"]} for o in others
-            )),
-            Query(node.name, ("bridge", "-j", "fdb", "show", "dev", device), tuple(
-                {"mac": o.vtep_mac, "dst": o.address, "flags": ["self"], "state": "permanent"} for o in others
-            )),
-            Query(node.name, ("ip", "-j", "-4", "route", "show", "dev", device), tuple(
-                {"dst": o.pod_subnet, "gateway": o.vtep_address, "flags": ["onlink"]} for o in others
-            )),
+            Query(
+                node.name,
+                ("ip", "-j", "-d", "link", "show", "dev", device),
+                (
+                    {
+                        "mtu": mtu,
+                        "address": node.vtep_mac,
+                        "linkinfo": {"info_kind": "vxlan", "info_data": vxlan},
+                    },
+                ),
+            ),
+            Query(
+                node.name,
+                ("ip", "-j", "-4", "address", "show", "dev", device),
+                ({"addr_info": [{"local": node.vtep_address, "prefixlen": 32, "scope": "global"}]},),
+            ),
+            Query(
+                node.name,
+                ("ip", "-j", "neigh", "show", "dev", device),
+                tuple({"dst": o.vtep_address, "lladdr": o.vtep_mac, "state": ["PERMANENT"]} for o in others),
+            ),
+            Query(
+                node.name,
+                ("bridge", "-j", "fdb", "show", "dev", device),
+                tuple({"mac": o.vtep_mac, "dst": o.address, "flags": ["self"], "state": "permanent"} for o in others),
+            ),
+            Query(
+                node.name,
+                ("ip", "-j", "-4", "route", "show", "dev", device),
+                tuple({"dst": o.pod_subnet, "gateway": o.vtep_address, "flags": ["onlink"]} for o in others),
+            ),
         )
 
 

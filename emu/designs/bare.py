@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from emu.claims import Claim, Ping, Seen
+from emu.claims import Claim, Ping, Seen, Unseen
 from emu.designs import base
 from emu.designs.claims import arp_claims, bystanders, common_claims, order_claim, path_claims, unseen_claim
 from emu.model import Address, Control, Hop, Machine, Plan, Route, Scenario, Station
-from emu.packets import ARP_REPLY, ARP_REQUEST
+from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST
 
 _DECK = "deck, slides 3-7"
 
 
 class Bare:
+    """See the module."""
+
     name = "bare"
     summary = "nodes on one Ethernet segment, no containers: the baseline"
     parameters: Mapping[str, base.Parameter] = {}
@@ -64,6 +66,8 @@ class Bare:
         probe, point = Ping(src, dst), f"{src}:eth0"
         others = bystanders(plan, src, dst)
         heard = {"arp.op": ARP_REQUEST, "arp.tpa": b.address, "dir": "in"}
+        journey = path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",))
+        delivered = (journey[-1].id,)
         return (
             *arp_claims(probe, point, (a.mac, a.address), b.address, b.mac, _DECK, f"{dst} answers for itself"),
             Claim(
@@ -73,12 +77,22 @@ class Bare:
                 Seen(probe, (*others, f"{dst}:eth0"), heard, {"arp.sha": a.mac, "arp.spa": a.address}, count=1),
                 needs=("arp-request",),
             ),
-            *unseen_claim("arp-alone", f"nobody but {src} sees the answer", _DECK, probe, others,
-                          arp__op=ARP_REPLY, arp__spa=b.address, arp__tpa=a.address),
+            *unseen_claim(
+                "arp-alone",
+                f"nobody but {src} sees the answer",
+                _DECK,
+                Unseen(probe, others, {"arp.op": ARP_REPLY, "arp.spa": b.address, "arp.tpa": a.address}),
+            ),
             order_claim(probe, point, b.address, a.address, b.address, _DECK),
-            *path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",)),
-            *unseen_claim("unicast", "no other node sees the packet", _DECK, probe, others, icmp__type=8),
-            *common_claims(plan, plan.scenario.mtu, ("arp-reply",)),
+            *journey,
+            *unseen_claim(
+                "unicast",
+                "no other node sees the packet",
+                _DECK,
+                Unseen(probe, others, {"icmp.type": ECHO_REQUEST}),
+                ("arp-reply",),
+            ),
+            *common_claims(plan, plan.scenario.mtu, delivered),
         )
 
 

@@ -36,8 +36,15 @@ QUIET = {
     **{
         f"net.ipv4.conf.{which}.{key}": "0"
         for which in ("all", "default")
-        for key in ("rp_filter", "accept_redirects", "send_redirects", "proxy_arp", "proxy_arp_pvlan",
-                    "arp_ignore", "arp_announce")
+        for key in (
+            "rp_filter",
+            "accept_redirects",
+            "send_redirects",
+            "proxy_arp",
+            "proxy_arp_pvlan",
+            "arp_ignore",
+            "arp_announce",
+        )
     },
 }
 """Set in every namespace: a new one copies these from the machine's own, which may have anything."""
@@ -174,15 +181,17 @@ def container_machines(node: Node, mtu: int, pod_network: str | None) -> Iterabl
             addresses=(Address(UPLINK, container.address, prefix_length(node.pod_subnet)),),
             routes=(
                 Route(on_link, UPLINK, source=container.address, congctl=CONGESTION_CONTROL),
-                Route("0.0.0.0/0", UPLINK, via=node.bridge_address, source=container.address,
-                      congctl=CONGESTION_CONTROL),
+                Route(
+                    "0.0.0.0/0", UPLINK, via=node.bridge_address, source=container.address, congctl=CONGESTION_CONTROL
+                ),
             ),
             sysctls=NOT_FORWARDING,
         )
 
 
-def node_with_pods(node: Node, *, devices: tuple[Device, ...], addresses: tuple[Address, ...],
-                   routes: tuple[Route, ...]) -> Machine:
+def node_with_pods(
+    node: Node, *, devices: tuple[Device, ...], addresses: tuple[Address, ...], routes: tuple[Route, ...]
+) -> Machine:
     """A node that routes for its containers: its bridge address and its pod subnet, and what is given."""
     bridge = Address(BRIDGE, node.bridge_address, prefix_length(node.pod_subnet))
     return Machine(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from emu.claims import Claim, Ordered, Ping, Prints, Probe, Reaches, Seen, Transfers, Uninvolved, Unseen
@@ -23,8 +23,9 @@ def echo(hop: Hop, src: str, dst: str, icmp_type: int) -> tuple[dict[str, Any], 
     return where, {**(hop.outer or {}), **expect}
 
 
-def path_claims(plan: Plan, probe: Ping, there: Iterable[Hop], back: Iterable[Hop], source: str,
-                needs: tuple[str, ...] = ()) -> list[Claim]:
+def path_claims(
+    plan: Plan, probe: Ping, there: Iterable[Hop], back: Iterable[Hop], source: str, needs: tuple[str, ...] = ()
+) -> list[Claim]:
     """One claim a capture point: the request on its way there, the reply on its way back."""
     claims: list[Claim] = []
     ends = plan.address(probe.src), plan.address(probe.dst)
@@ -34,18 +35,28 @@ def path_claims(plan: Plan, probe: Ping, there: Iterable[Hop], back: Iterable[Ho
             where, expect = echo(hop, src, dst, icmp_type)
             verb = "leaves by" if hop.direction == "out" else "comes in at"
             inside = " inside the tunnel" if hop.outer else ""
-            claims.append(Claim(
-                id=f"{word}-{number}",
-                text=f"the {word} {verb} {hop.point}, {hop.eth_src} > {hop.eth_dst}, TTL {hop.ttl}{inside}",
-                source=source,
-                test=Seen(probe, (hop.point,), where, expect, count=1),
-                needs=(claims[-1].id,) if claims else needs,
-            ))
+            claims.append(
+                Claim(
+                    id=f"{word}-{number}",
+                    text=f"the {word} {verb} {hop.point}, {hop.eth_src} > {hop.eth_dst}, TTL {hop.ttl}{inside}",
+                    source=source,
+                    test=Seen(probe, (hop.point,), where, expect, count=1),
+                    needs=(claims[-1].id,) if claims else needs,
+                )
+            )
     return claims
 
 
-def arp_claims(probe: Probe, point: str, asker: tuple[str, str], target: str, answer_mac: str, source: str,
-               what: str) -> list[Claim]:
+def arp_claims(
+    probe: Probe,
+    point: str,
+    asker: tuple[str, str],
+    target: str,
+    answer_mac: str,
+    source: str,
+    what: str,
+    needs: tuple[str, ...] = (),
+) -> list[Claim]:
     """Who asks, in whose name, and which MAC the one answer gives. ``asker``: MAC and IPv4 address."""
     mac, address = asker
     request = {"arp.op": ARP_REQUEST, "arp.tpa": target, "arp.spa": address}
@@ -55,14 +66,22 @@ def arp_claims(probe: Probe, point: str, asker: tuple[str, str], target: str, an
             "arp-request",
             f"{point} asks everybody who has {target}, from {mac}",
             source,
-            Seen(probe, (point,), {**request, "dir": "out"}, {"eth.dst": BROADCAST_MAC, "eth.src": mac, "arp.sha": mac}),
+            Seen(
+                probe, (point,), {**request, "dir": "out"}, {"eth.dst": BROADCAST_MAC, "eth.src": mac, "arp.sha": mac}
+            ),
+            needs,
         ),
         Claim(
             "arp-reply",
             f"{what}: {target} is at {answer_mac}, told to {mac} alone and once",
             source,
-            Seen(probe, (point,), {**reply, "dir": "in"}, {"eth.src": answer_mac, "eth.dst": mac, "arp.sha": answer_mac,
-                                                          "arp.tha": mac}, count=1),
+            Seen(
+                probe,
+                (point,),
+                {**reply, "dir": "in"},
+                {"eth.src": answer_mac, "eth.dst": mac, "arp.sha": answer_mac, "arp.tha": mac},
+                count=1,
+            ),
             needs=("arp-request",),
         ),
     ]
@@ -74,11 +93,15 @@ def order_claim(probe: Ping, point: str, target: str, src: str, dst: str, source
         "order",
         f"at {point} first the ARP request, then the reply, then the packet",
         source,
-        Ordered(probe, point, (
-            {"arp.op": ARP_REQUEST, "arp.tpa": target, "dir": "out"},
-            {"arp.op": ARP_REPLY, "arp.spa": target, "dir": "in"},
-            {"icmp.type": ECHO_REQUEST, "ip.src": src, "ip.dst": dst, "dir": "out"},
-        )),
+        Ordered(
+            probe,
+            point,
+            (
+                {"arp.op": ARP_REQUEST, "arp.tpa": target, "dir": "out"},
+                {"arp.op": ARP_REPLY, "arp.spa": target, "dir": "in"},
+                {"icmp.type": ECHO_REQUEST, "ip.src": src, "ip.dst": dst, "dir": "out"},
+            ),
+        ),
         needs=("arp-reply",),
     )
 
@@ -88,22 +111,29 @@ def bystanders(plan: Plan, *involved: str) -> tuple[str, ...]:
     return tuple(f"{node.name}:eth0" for node in plan.nodes if node.name not in involved)
 
 
-def unseen_claim(claim_id: str, text: str, source: str, probe: Probe, points: Sequence[str], **where: Any) -> list[Claim]:
-    """No frame with these fields at these points; no claim where there are no such points (two nodes only)."""
-    fields = {key.replace("__", "."): value for key, value in where.items()}
-    return [Claim(claim_id, text, source, Unseen(probe, tuple(points), fields))] if points else []
+def unseen_claim(
+    claim_id: str,
+    text: str,
+    source: str,
+    test: Unseen,
+    needs: tuple[str, ...] = (),
+) -> list[Claim]:
+    """No frame like this at these points; no claim where there are no such points (two nodes only)."""
+    return [Claim(claim_id, text, source, test, needs)] if test.points else []
 
 
 def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...]) -> list[Claim]:
     """What every design must do between its endpoints: reach everybody, carry full packets and TCP, and leave
     the controller out of established traffic. ``needs``: the claims without which none of it can be."""
-    claims = [Claim(
-        "reach",
-        "every machine reaches every other, and the answers arrive with the TTL their path gives them",
-        "the path each design declares",
-        Reaches(),
-        needs,
-    )]
+    claims = [
+        Claim(
+            "reach",
+            "every machine reaches every other, and the answers arrive with the TTL their path gives them",
+            "the path each design declares",
+            Reaches(),
+            needs,
+        )
+    ]
     if plan.endpoints is None:
         return claims
     src, dst = plan.endpoints
@@ -121,8 +151,12 @@ def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...]) -> list[
             f"{src} knows that {payload_mtu + 1} bytes do not fit, and sends nothing",
             "RFC 1191; the MTU is set on the container's own interface",
             # Refused by the sender's own kernel, at once; ping waits out its second all the same.
-            Prints(src, (*PING, "-W", "1", "-s", str(payload + 1), plan.address(dst)), 1,
-                   ("essage too long", "100% packet loss")),
+            Prints(
+                src,
+                (*PING, "-W", "1", "-s", str(payload + 1), plan.address(dst)),
+                1,
+                ("essage too long", "100% packet loss"),
+            ),
         ),
         Claim(
             "tcp",

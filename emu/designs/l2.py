@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from emu.claims import ArpRequest, ArpRequests, Claim, Ping
+from emu.claims import ArpRequest, ArpRequests, Claim, Ping, Unseen
 from emu.designs import base
 from emu.designs.claims import arp_claims, bystanders, common_claims, order_claim, path_claims, unseen_claim
 from emu.model import (
@@ -34,7 +34,7 @@ from emu.model import (
     Scenario,
     Station,
 )
-from emu.packets import ARP_REPLY, ARP_REQUEST
+from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST
 
 _DECK = "deck, slides 9-13"
 _OWN_TRAFFIC = Rule(priority=40_000, table=100, iif="lo")
@@ -42,6 +42,8 @@ _OWN_TRAFFIC = Rule(priority=40_000, table=100, iif="lo")
 
 
 class L2:
+    """See the module."""
+
     name = "l2"
     summary = "containers on the nodes' segment; their node's MAC is told for them (proxy ARP)"
     parameters: Mapping[str, base.Parameter] = {
@@ -114,18 +116,36 @@ class L2:
         a, b, source, target = plan.node_of[src], plan.node_of[dst], plan.container_of[src], plan.container_of[dst]
         probe, point = Ping(src, dst), f"{a.name}:eth0"
         unasked = (*bystanders(plan, a.name), f"{dst}:eth0")
-        asked = {"arp__op": ARP_REQUEST, "arp__tpa": target.address, "arp__spa": source.address}
+        asked = {"arp.op": ARP_REQUEST, "arp.tpa": target.address, "arp.spa": source.address}
+        journey = path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",))
+        delivered = (journey[-1].id,)
         return (
-            *arp_claims(probe, point, (source.mac, source.address), target.address, b.mac, _DECK,
-                        f"proxy ARP answers with {b.name}'s MAC, not {dst}'s own"),
-            *unseen_claim("arp-unheard", f"the controller answers: no other node, and not {dst}, hears the request",
-                          "proxy_arp=controller floods nothing", probe, unasked, **asked),
+            *arp_claims(
+                probe,
+                point,
+                (source.mac, source.address),
+                target.address,
+                b.mac,
+                _DECK,
+                f"proxy ARP answers with {b.name}'s MAC, not {dst}'s own",
+            ),
+            *unseen_claim(
+                "arp-unheard",
+                f"the controller answers: no other node, and not {dst}, hears the request",
+                "proxy_arp=controller floods nothing",
+                Unseen(probe, unasked, asked),
+            ),
             order_claim(probe, point, target.address, source.address, target.address, _DECK),
-            *path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",)),
-            *unseen_claim("unicast", "no other node sees the packet", _DECK, probe, bystanders(plan, a.name, b.name),
-                          icmp__type=8),
+            *journey,
+            *unseen_claim(
+                "unicast",
+                "no other node sees the packet",
+                _DECK,
+                Unseen(probe, bystanders(plan, a.name, b.name), {"icmp.type": ECHO_REQUEST}),
+                ("arp-reply",),
+            ),
             *self._silence(plan, src, dst),
-            *common_claims(plan, plan.scenario.mtu, ("arp-reply",)),
+            *common_claims(plan, plan.scenario.mtu, delivered),
         )
 
     def _silence(self, plan: Plan, src: str, dst: str) -> list[Claim]:
@@ -137,17 +157,29 @@ class L2:
         fence = ArpRequest(source.address, plan.address(dst))
         cases = {
             "unknown": (unknown, source.address, "an address nobody has"),
-            "own-port": (node.containers[-1].address if len(node.containers) > 1 else node.bridge_address,
-                         source.address, "an address behind the asking port"),
+            "own-port": (
+                node.containers[-1].address if len(node.containers) > 1 else node.bridge_address,
+                source.address,
+                "an address behind the asking port",
+            ),
             "probe": (plan.address(dst), "0.0.0.0", "a probe from 0.0.0.0 (RFC 5227)"),
             "gratuitous": (source.address, source.address, "the asker's own address"),
         }
         claims: list[Claim] = []
         for case, (wanted, sender, words) in cases.items():
             probe = ArpRequests(src, (ArpRequest(sender, wanted), fence))
-            claims += unseen_claim(f"silent-{case}", f"no answer from the switch for {words}", "RFC 1027, RFC 5227", probe,
-                                   (f"{node.name}:eth0",), arp__op=ARP_REPLY, arp__spa=wanted, arp__tpa=sender, dir="in")
-        return [replace(claim, needs=("arp-reply",)) for claim in claims]
+            claims += unseen_claim(
+                f"silent-{case}",
+                f"no answer from the switch for {words}",
+                "RFC 1027, RFC 5227",
+                Unseen(
+                    probe,
+                    (f"{node.name}:eth0",),
+                    {"arp.op": ARP_REPLY, "arp.spa": wanted, "arp.tpa": sender, "dir": "in"},
+                ),
+                ("arp-reply",),
+            )
+        return claims
 
 
 DESIGN: base.Design = L2()

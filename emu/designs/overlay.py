@@ -23,6 +23,8 @@ _UNBUILT = ("udp", "wireguard", "geneve", "ipip", "gre")
 
 
 class Overlay:
+    """See the module."""
+
     name = "overlay"
     summary = "pods' packets inside packets between nodes (flannel's VXLAN)"
     parameters: Mapping[str, base.Parameter] = {
@@ -103,33 +105,50 @@ class Overlay:
             "flannel-state",
             f"devices, neighbours, FDB entries and routes of {backend.device_name} are those flannel writes, no more",
             "flannel pkg/backend/vxlan: device.go, vxlan_network.go",
-            KernelState(tuple(
-                query
-                for node in plan.nodes
-                for query in backend.state(node, tuple(other for other in plan.nodes if other is not node), mtu)
-            )),
+            KernelState(
+                tuple(
+                    query
+                    for node in plan.nodes
+                    for query in backend.state(node, tuple(other for other in plan.nodes if other is not node), mtu)
+                )
+            ),
         )
         if plan.endpoints is None:
             return (state, *common_claims(plan, mtu, ("flannel-state",)))
         src, dst = plan.endpoints
         a, b, source, target = plan.node_of[src], plan.node_of[dst], plan.container_of[src], plan.container_of[dst]
         probe, point = Ping(src, dst), f"{a.name}:eth0"
+        journey = path_claims(
+            plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("flannel-state", "arp-reply")
+        )
+        delivered = (journey[-1].id,)
         return (
             state,
-            *arp_claims(probe, point, (a.mac, a.address), b.address, b.mac, "RFC 826: the underlay knows nodes",
-                        f"{b.name} answers for itself"),
-            *path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK,
-                         ("flannel-state", "arp-reply")),
+            *arp_claims(
+                probe,
+                point,
+                (a.mac, a.address),
+                b.address,
+                b.mac,
+                "RFC 826: the underlay knows nodes",
+                f"{b.name} answers for itself",
+                ("flannel-state",),
+            ),
+            *journey,
             *(
-                Claim(f"underlay-{what}", f"no port of the switch sees {name}'s {what} outside of a tunnel", _DECK,
-                      Unseen(probe, switch_points(plan), {field: value}))
+                Claim(
+                    f"underlay-{what}",
+                    f"no port of the switch sees {name}'s {what} outside of a tunnel",
+                    _DECK,
+                    Unseen(probe, switch_points(plan), {field: value}),
+                )
                 for name, what, field, value in (
                     (src, "address", "ip.src", source.address),
                     (dst, "address-as-destination", "ip.dst", target.address),
                     (src, "MAC", "eth.src", source.mac),
                 )
             ),
-            *common_claims(plan, mtu, ("flannel-state", "arp-reply")),
+            *common_claims(plan, mtu, delivered),
         )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emu.addressing import GATEWAY_MAC, gateway_address
-from emu.claims import Claim, KernelState, Ping, Prints, Query
+from emu.claims import Claim, KernelState, Ping, Prints, Query, Unseen
 from emu.designs import base
 from emu.designs.claims import arp_claims, bystanders, common_claims, path_claims, unseen_claim
 from emu.model import (
@@ -38,6 +38,8 @@ _NOWHERE = "203.0.113.1"
 
 
 class Routed:
+    """See the module."""
+
     name = "routed"
     summary = "nodes with /32 addresses behind an L3 gateway that routes the pod subnets"
     parameters: Mapping[str, base.Parameter] = {"routes": base.Parameter(("static",), unbuilt=("bgp",))}
@@ -50,7 +52,9 @@ class Routed:
             machines.append(self._node(node, scenario, gateway))
             machines.extend(base.container_machines(node, scenario.mtu, None))
         routes = tuple(
-            GatewayRoute(prefix, node.address) for node in nodes for prefix in (host_route(node.address), node.pod_subnet)
+            GatewayRoute(prefix, node.address)
+            for node in nodes
+            for prefix in (host_route(node.address), node.pod_subnet)
         )
         return Plan(
             design=self.name,
@@ -60,13 +64,17 @@ class Routed:
             machines=tuple(machines),
             links=tuple(link for node in nodes for link in base.pod_links(node)),
             switch=base.switch_for(nodes, scenario.mtu),
-            control=Control(("l3_gateway",), 1, gateway=Gateway(
-                ip=gateway,
-                mac=GATEWAY_MAC,
-                ports=tuple(node.number for node in nodes),
-                neighbors=tuple(Binding(node.address, node.mac, node.number) for node in nodes),
-                routes=routes,
-            )),
+            control=Control(
+                ("l3_gateway",),
+                1,
+                gateway=Gateway(
+                    ip=gateway,
+                    mac=GATEWAY_MAC,
+                    ports=tuple(node.number for node in nodes),
+                    neighbors=tuple(Binding(node.address, node.mac, node.number) for node in nodes),
+                    routes=routes,
+                ),
+            ),
             endpoints=base.endpoints(nodes, of_nodes=False),
         )
 
@@ -105,13 +113,26 @@ class Routed:
         a, b = plan.node_of[src], plan.node_of[dst]
         gateway = gateway_address(plan.scenario.node_cidr)
         probe, point = Ping(src, dst), f"{a.name}:eth0"
+        journey = path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",))
+        delivered = (journey[-1].id,)
         return (
             *self._state(plan),
-            *arp_claims(probe, point, (a.mac, a.address), gateway, GATEWAY_MAC, "RFC 1812, section 3.3.2",
-                        "the gateway answers for its own address"),
-            *unseen_claim("no-layer-2", f"no other node ever sees a frame from {a.name}'s MAC",
-                          _DECK, probe, bystanders(plan, a.name), eth__src=a.mac),
-            *path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",)),
+            *arp_claims(
+                probe,
+                point,
+                (a.mac, a.address),
+                gateway,
+                GATEWAY_MAC,
+                "RFC 1812, section 3.3.2",
+                "the gateway answers for its own address",
+            ),
+            *unseen_claim(
+                "no-layer-2",
+                f"no other node ever sees a frame from {a.name}'s MAC",
+                _DECK,
+                Unseen(probe, bystanders(plan, a.name), {"eth.src": a.mac}),
+            ),
+            *journey,
             Claim(
                 "gateway-ping",
                 f"the gateway answers {src}'s ping to {gateway}",
@@ -123,42 +144,60 @@ class Routed:
                 "traceroute",
                 f"traceroute from {src} prints {a.name}'s bridge, the gateway, {b.name} and {dst}",
                 "RFC 1812, section 5.3.1: TTL one less at each router, time exceeded at zero",
-                Prints(src, ("traceroute", "-n", "-q", "1", "-N", "1", "-w", "20", plan.address(dst)), 0,
-                       tuple(f" {address} " for address in (a.bridge_address, gateway, b.address, plan.address(dst)))),
-                ("arp-reply",),
+                Prints(
+                    src,
+                    ("traceroute", "-n", "-q", "1", "-N", "1", "-w", "20", plan.address(dst)),
+                    0,
+                    tuple(f" {address} " for address in (a.bridge_address, gateway, b.address, plan.address(dst))),
+                ),
+                delivered,
             ),
             Claim(
                 "unreachable",
                 f"for {_NOWHERE}, which it has no route to, the gateway says so",
                 "RFC 1812, section 5.2.7.1: network unreachable",
-                Prints(src, ("ping", "-n", "-c", "1", "-W", "20", _NOWHERE), 1,
-                       (f"From {gateway}", "Destination Net Unreachable")),
+                Prints(
+                    src,
+                    ("ping", "-n", "-c", "1", "-W", "20", _NOWHERE),
+                    1,
+                    (f"From {gateway}", "Destination Net Unreachable"),
+                ),
                 ("arp-reply",),
             ),
-            *common_claims(plan, plan.scenario.mtu, ("arp-reply",)),
+            *common_claims(plan, plan.scenario.mtu, delivered),
         )
 
     def _state(self, plan: Plan) -> tuple[Claim, ...]:
         gateway = gateway_address(plan.scenario.node_cidr)
-        return (Claim(
-            "node-routes",
-            "every node has a /32 address, one route to the gateway and its own pod subnet: two routes and no more",
-            _DECK,
-            KernelState(tuple(
-                query
-                for node in plan.nodes
-                for query in (
-                    Query(node.name, ("ip", "-j", "-4", "route"), (
-                        {"dst": "default", "gateway": gateway, "dev": "eth0"},
-                        {"dst": gateway, "dev": "eth0", "scope": "link"},
-                        {"dst": node.pod_subnet, "dev": "cbr0", "scope": "link"},
-                    )),
-                    Query(node.name, ("ip", "-j", "-4", "address", "show", "dev", "eth0"), (
-                        {"addr_info": [{"local": node.address, "prefixlen": 32}]},
-                    )),
-                )
-            )),
-        ),)
+        return (
+            Claim(
+                "node-routes",
+                "every node has a /32 address, one route to the gateway and its own pod subnet: two routes and no more",
+                _DECK,
+                KernelState(
+                    tuple(
+                        query
+                        for node in plan.nodes
+                        for query in (
+                            Query(
+                                node.name,
+                                ("ip", "-j", "-4", "route"),
+                                (
+                                    {"dst": "default", "gateway": gateway, "dev": "eth0"},
+                                    {"dst": gateway, "dev": "eth0", "scope": "link"},
+                                    {"dst": node.pod_subnet, "dev": "cbr0", "scope": "link"},
+                                ),
+                            ),
+                            Query(
+                                node.name,
+                                ("ip", "-j", "-4", "address", "show", "dev", "eth0"),
+                                ({"addr_info": [{"local": node.address, "prefixlen": 32}]},),
+                            ),
+                        )
+                    )
+                ),
+            ),
+        )
 
 
 DESIGN: base.Design = Routed()

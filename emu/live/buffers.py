@@ -2,9 +2,10 @@
 
 Open vSwitch's userspace datapath reads its ports through packet sockets; with the kernel's default buffer it
 drops bursts, tens of thousands of retransmits a few seconds. The two sysctls are the whole machine's (they
-cannot be set in a namespace), so a keeper process in a session of its own holds what was there first and
-restores it when the last user is gone. Users are counted by the kernel: each holds a shared lock on one file,
-which no way of dying leaves behind; the keeper waits for the exclusive one.
+cannot be set in a namespace), so every lab has a keeper, a process in a session of its own, which raises them
+and puts back what was there first when the last lab is gone. Labs are counted by the kernel: each keeper holds
+a shared lock on one file, which no way of dying leaves behind. Whoever ends (a keeper whose lab is gone, or a
+lab whose keeper was killed) restores if nobody holds that lock any more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emu.live.process import wait_until
+from emu.errors import LabError
 
 FOLDER = Path("/run/kubenet-emu")
 WANTED_BYTES = 32 << 20
@@ -29,80 +30,89 @@ _USERS, _GATE, _SAVED = FOLDER / "users", FOLDER / "gate", FOLDER / "saved.json"
 
 @contextmanager
 def large_buffers() -> Iterator[None]:
-    """Raised buffers for as long as the context lasts. Without root nothing is changed."""
+    """Raised buffers for as long as the context, or this process, lasts. Without root nothing is changed."""
     if os.geteuid() != 0:
         yield
         return
-    FOLDER.mkdir(mode=0o755, exist_ok=True)
-    users = _lock_shared()
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "emu.live.buffers"],
+        start_new_session=True,
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
     try:
+        if keeper.stdout.readline() != b"raised\n":
+            raise LabError("could not raise net.core.rmem_default")
         yield
     finally:
-        os.close(users)
-        # The keeper restores. If it was killed, or is late, this does.
-        with contextlib.suppress(OSError):
-            wait_until("the keeper to restore", lambda: not _SAVED.exists() or _in_use(), 2.0)
+        keeper.stdin.close()
+        keeper.wait()
+        keeper.stdout.close()
         restore_if_unused()
 
 
-def _lock_shared() -> int:
+def restore_if_unused() -> bool:
+    """Put back what was there first, unless a lab still uses it; whether something was put back."""
+    if os.geteuid() != 0 or not FOLDER.exists():
+        return False
     with _gate():
-        users = os.open(_USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        users = _open_users()
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(users)
+        saved = json.loads(_SAVED.read_text()) if _SAVED.exists() else {}
+        for name, value in saved.items():
+            SYSCTLS[name].write_text(value)
+        for path in (_SAVED, _USERS, _GATE):
+            path.unlink(missing_ok=True)
+        FOLDER.rmdir()
+        return bool(saved)
+
+
+@contextmanager
+def _gate() -> Iterator[None]:
+    """One at a time decides who is first and who is last. The last one takes the gate's file away."""
+    while True:
+        FOLDER.mkdir(mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(_GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                break
+            os.close(descriptor)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_users() -> int:
+    return os.open(_USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _keep() -> None:
+    """The keeper of one lab: raise, tell it so, wait until it closes our input, restore if it was the last."""
+    with _gate():
+        users = _open_users()
         fcntl.flock(users, fcntl.LOCK_SH)
         if not _SAVED.exists():
             temporary = _SAVED.with_suffix(".new")
             temporary.write_text(json.dumps({name: path.read_text().strip() for name, path in SYSCTLS.items()}))
             temporary.rename(_SAVED)
-            subprocess.Popen([sys.executable, "-m", "emu.live.buffers"], start_new_session=True, cwd="/",
-                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for path in SYSCTLS.values():
             if int(path.read_text()) < WANTED_BYTES:
                 path.write_text(str(WANTED_BYTES))
-    return users
-
-
-@contextmanager
-def _gate() -> Iterator[None]:
-    """One at a time decides who is first and who is last."""
-    descriptor = os.open(_GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _in_use() -> bool:
-    descriptor = os.open(_USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def restore_if_unused() -> bool:
-    """Put back what was there first, unless somebody still uses it; whether something was put back."""
-    if os.geteuid() != 0 or not FOLDER.exists():
-        return False
-    with _gate():
-        if _in_use() or not _SAVED.exists():
-            return False
-        for name, value in json.loads(_SAVED.read_text()).items():
-            SYSCTLS[name].write_text(value)
-        _SAVED.unlink()
-        return True
-
-
-def _keep() -> None:
-    """The keeper: wait until nobody holds the lock, restore, and go, unless somebody came meanwhile."""
-    while _SAVED.exists():
-        descriptor = os.open(_USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.close(descriptor)
-        restore_if_unused()
+    print("raised", flush=True)
+    sys.stdin.read()
+    os.close(users)
+    restore_if_unused()
 
 
 if __name__ == "__main__":

@@ -78,9 +78,11 @@ class Capture:
             except (BlockingIOError, OSError):  # nothing left, or the interface went away
                 return
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
-            self._frames.append({
-                **dissect(data),
-                "at": point,
-                "dir": "out" if address[2] == _OUTGOING else "in",
-                "t_ns": seconds * 1_000_000_000 + nanoseconds,
-            })
+            self._frames.append(
+                {
+                    **dissect(data),
+                    "at": point,
+                    "dir": "out" if address[2] == _OUTGOING else "in",
+                    "t_ns": seconds * 1_000_000_000 + nanoseconds,
+                }
+            )

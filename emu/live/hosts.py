@@ -42,7 +42,7 @@ class LazyShell:
     def shell(self, value: Any) -> None:
         self._shell = value
 
-    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802 (Mininet's name)
+    def startShell(self, mnopts: str | None = None) -> None:
         """Called by Mininet's constructor; from then on the shell may start."""
         self._starting = False
 
@@ -55,7 +55,7 @@ class LazyShell:
             Node.terminate(self)
 
 
-class LabHost(LazyShell, Node):  # type: ignore[misc]  # Mininet has no types
+class LabHost(LazyShell, Node):
     """A node or container: a Mininet node whose namespace was made by netlink."""
 
     def __init__(self, name: str, space: Namespace, address: str) -> None:
@@ -76,33 +76,33 @@ class LabHost(LazyShell, Node):  # type: ignore[misc]  # Mininet has no types
         process: Popen[str] = Node.popen(self, *args, **{"mncmd": enter, **kwargs})
         return process
 
-    def IP(self, intf: Any = None) -> str:  # noqa: N802 (Mininet's name)
+    def IP(self, intf: Any = None) -> str:
         """The address of the plan."""
         return self._address
 
 
-class LabSwitch(LazyShell, OVSSwitch):  # type: ignore[misc]
+class LabSwitch(LazyShell, OVSSwitch):
     """The lab's bridge, which is up already."""
 
     def start(self, controllers: Sequence[Any]) -> None:
         """Nothing: the bridge was made in one transaction with all its ports."""
 
 
-class LabInterface(Intf):  # type: ignore[misc]
+class LabInterface(Intf):
     """An interface that exists, has its address, and is not to be moved."""
 
     def __init__(self, name: str, node: Node, mac: str | None) -> None:
         super().__init__(name, node=node, mac=mac, moveIntfFn=lambda *_: None)
 
-    def updateIP(self) -> str | None:  # noqa: N802 (Mininet's name)
+    def updateIP(self) -> str | None:
         """The address of the plan: interfaces do not change it."""
         address: str | None = self.node.IP() if isinstance(self.node, LabHost) else None
         return address
 
-    updateAddr = updateIP  # noqa: N815 (Mininet's name)
+    updateAddr = updateIP
 
 
-class LabLink(Link):  # type: ignore[misc]
+class LabLink(Link):
     """A veth pair that exists."""
 
     def __init__(self, near: Intf, far: Intf) -> None:
@@ -110,13 +110,13 @@ class LabLink(Link):  # type: ignore[misc]
         near.link = far.link = self
 
 
-class LabCLI(CLI):  # type: ignore[misc]
+class LabCLI(CLI):
     """Mininet's CLI for names with a hyphen, leaving no history file behind."""
 
     identchars = CLI.identchars + "-"
     prompt = "emu> "
 
-    def initReadline(self) -> None:  # noqa: N802 (Mininet's name)
+    def initReadline(self) -> None:
         """No history file in the user's home."""
 
 

@@ -226,4 +226,3 @@ _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
     Transfers: _transfers,
     Uninvolved: _uninvolved,
 }
-

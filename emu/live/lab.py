@@ -1,15 +1,15 @@
 """``Lab``: a design, running. The stable Python interface, and what every verb is built on.
 
-    from emu import Lab
-    with Lab("overlay:backend=vxlan", nodes=4, containers=3) as lab:
-        print(lab["ctr-1"].run(["ping", "-c1", "10.0.3.2"]).stdout)
+from emu import Lab
+with Lab("overlay:backend=vxlan", nodes=4, containers=3) as lab:
+    print(lab["ctr-1"].run(["ping", "-c1", "10.0.3.2"]).stdout)
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -80,8 +80,10 @@ class LabMachine:
     def wait_listening(self, port: int, protocol: str = "tcp") -> None:
         """Return when something here is bound to a port; ``LabError`` if nothing is within 30 s."""
         question = {"name": self.name, "port": port, "protocol": protocol}
-        wait_until(f"{self.name} to listen on {protocol} port {port}",
-                   lambda: bool(self._tree.request("listening", **question)))
+        wait_until(
+            f"{self.name} to listen on {protocol} port {port}",
+            lambda: bool(self._tree.request("listening", **question)),
+        )
 
 
 class Lab:
@@ -108,8 +110,9 @@ class Lab:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._running = None
         self._stack.close()
 
@@ -157,10 +160,7 @@ class Lab:
         """Ping every ordered pair of machines; the pairs without the answer, and the TTL, that the plan declares."""
         path = parse_design(self.plan.design).design.path
         names = [machine.name for machine in self.plan.machines]
-        pairs = [
-            (a, b, self.plan.address(b), path(self.plan, b, a)[-1].ttl)
-            for a in names for b in names if a != b
-        ]
+        pairs = [(a, b, self.plan.address(b), path(self.plan, b, a)[-1].ttl) for a in names for b in names if a != b]
         misses: list[Miss] = self.tree.request("sweep", pairs=pairs, most_neighbors=arp_limit())
         return misses
 

@@ -27,7 +27,8 @@ _NO_PREFIX_ROUTE = 0x200
 _PERMANENT, _NO_ARP, _FAILED = 0x80, 0x40, 0x20
 _RTNH_F_ONLINK = 4
 
-rtmsg.metrics.nla_map = (*rtmsg.metrics.nla_map, ("RTAX_CC_ALGO", "asciiz"))  # 16 in linux/rtnetlink.h; pyroute2 ends at 15
+# RTAX_CC_ALGO is 16 in include/uapi/linux/rtnetlink.h; pyroute2 0.7 ends at 15.
+rtmsg.metrics.nla_map = (*rtmsg.metrics.nla_map, ("RTAX_CC_ALGO", "asciiz"))
 
 _SIOCETHTOOL = 0x8946
 OFFLOADS = {"tso": (0x1E, 0x1F), "gso": (0x23, 0x24), "gro": (0x2B, 0x2C), "tx": (0x16, 0x17)}
@@ -161,23 +162,47 @@ def _configure(machine: Machine, space: Namespace) -> None:
     for device in machine.devices:
         if device.kind == "bridge":
             # No spanning tree and no forwarding delay: the bridge works from the first frame on.
-            route.link("add", ifname=device.name, kind="bridge", address=device.mac, mtu=device.mtu,
-                       br_forward_delay=0, br_stp_state=0, br_mcast_snooping=0)
+            route.link(
+                "add",
+                ifname=device.name,
+                kind="bridge",
+                address=device.mac,
+                mtu=device.mtu,
+                br_forward_delay=0,
+                br_stp_state=0,
+                br_mcast_snooping=0,
+            )
         elif device.vxlan:
-            route.link("add", ifname=device.name, kind="vxlan", address=device.mac, mtu=device.mtu,
-                       vxlan_id=device.vxlan.vni, vxlan_link=space.index(device.vxlan.parent),
-                       vxlan_local=device.vxlan.local, vxlan_port=device.vxlan.port, vxlan_learning=0)
+            route.link(
+                "add",
+                ifname=device.name,
+                kind="vxlan",
+                address=device.mac,
+                mtu=device.mtu,
+                vxlan_id=device.vxlan.vni,
+                vxlan_link=space.index(device.vxlan.parent),
+                vxlan_local=device.vxlan.local,
+                vxlan_port=device.vxlan.port,
+                vxlan_learning=0,
+            )
     for device in machine.devices:
         master = {"master": space.index(device.master)} if device.master else {}
         route.link("set", index=space.index(device.name), state="up", **master)
         if device.kind == "bridge":  # enslaving the first port would have taken its MAC
             route.link("set", index=space.index(device.name), address=device.mac, mtu=device.mtu)
     for address in machine.addresses:
-        route.addr("add", index=space.index(address.device), address=address.address, mask=address.prefix_length,
-                   broadcast=None, flags=_NO_PREFIX_ROUTE)
+        route.addr(
+            "add",
+            index=space.index(address.device),
+            address=address.address,
+            mask=address.prefix_length,
+            broadcast=None,
+            flags=_NO_PREFIX_ROUTE,
+        )
     for neighbor in machine.neighbors:
-        route.neigh("replace", ifindex=space.index(neighbor.device), dst=neighbor.address, lladdr=neighbor.mac,
-                    state=_PERMANENT)
+        route.neigh(
+            "replace", ifindex=space.index(neighbor.device), dst=neighbor.address, lladdr=neighbor.mac, state=_PERMANENT
+        )
     for entry in machine.fdb:
         route.fdb("append", ifindex=space.index(entry.device), lladdr=entry.mac, dst=entry.destination)
     for item in machine.routes:

@@ -15,8 +15,9 @@ USUAL_DEADLINE_S = 30.0
 def run(argv: Sequence[str], env: Mapping[str, str] | None = None, deadline_s: float = USUAL_DEADLINE_S) -> str:
     """Standard output of a command that must succeed; ``LabError`` with what it said if it does not."""
     try:
-        done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=deadline_s, check=False)
+        done = subprocess.run(
+            argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline_s, check=False
+        )
     except FileNotFoundError:
         raise MissingError(f"{argv[0]} is not installed; mend: sudo ./run doctor") from None
     except subprocess.TimeoutExpired:
@@ -27,8 +28,9 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, deadline_s: f
     return done.stdout
 
 
-def wait_until(what: str, condition: Callable[[], bool], deadline_s: float = USUAL_DEADLINE_S,
-               interval_s: float = 0.01) -> None:
+def wait_until(
+    what: str, condition: Callable[[], bool], deadline_s: float = USUAL_DEADLINE_S, interval_s: float = 0.01
+) -> None:
     """Return as soon as ``condition`` holds; ``LabError`` naming ``what`` if it does not by the deadline."""
     end = time.monotonic() + deadline_s
     while not condition():

@@ -74,8 +74,20 @@ class Service:
     def _start_controller(self) -> None:
         plan_file = FOLDER / "plan.json"
         plan_file.write_text(self.plan.to_json())
-        argv = [sys.executable, "-m", "controllers", "--plan", str(plan_file), "--listen", CONTROLLER_ADDRESS,
-                "--status", str(STATUS_SOCKET), "--sdn", self.sdn, *self.plan.control.apps]
+        argv = [
+            sys.executable,
+            "-m",
+            "controllers",
+            "--plan",
+            str(plan_file),
+            "--listen",
+            CONTROLLER_ADDRESS,
+            "--status",
+            str(STATUS_SOCKET),
+            "--sdn",
+            self.sdn,
+            *self.plan.control.apps,
+        ]
         with open(FOLDER / "controller.log", "wb") as log:
             self.controller = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -123,8 +135,13 @@ class Service:
         return process.pid
 
     def _popen(self, name: str, argv: Sequence[str], stderr: int) -> subprocess.Popen[str]:
-        options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": stderr, "start_new_session": True,
-                                   "text": True, "errors": "replace"}
+        options: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stderr": stderr,
+            "start_new_session": True,
+            "text": True,
+            "errors": "replace",
+        }
         if stderr == subprocess.STDOUT:  # a process that stays must never block on a pipe nobody reads
             options["stdout"] = open(self._output(len(self.processes)), "w")  # noqa: SIM115 (closed below)
         if name == SWITCH:
@@ -206,7 +223,8 @@ class Service:
 
     def sweep(self, pairs: Sequence[Pair], most_neighbors: int) -> list[Miss]:
         """Ping every pair; those that failed."""
-        return sweep(self.spaces, pairs, most_neighbors)
+        node_of = {name: node.name for name, node in self.plan.node_of.items()}
+        return sweep(self.spaces, node_of, pairs, most_neighbors)
 
     def ask_arp(self, name: str, requests: Sequence[tuple[str, str]]) -> None:
         """Put ARP requests (sender address, target address) on the wire by a machine's eth0, all but the last

@@ -11,13 +11,14 @@ import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
+from math import isqrt
 
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
 from emu.packets import ECHO_REPLY, ECHO_REQUEST
 
-ENTRIES_PER_PAIR = 4
-"""Neighbours that two machines and their nodes may learn for one exchange."""
+ENTRIES_PER_EXCHANGE = 3
+"""Neighbours that two machines learn of each other, and their nodes' share."""
 
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _AT_ONCE = 64
@@ -32,29 +33,37 @@ Miss = tuple[str, str, int | None]
 """Source, destination, TTL seen (``None``: no answer)."""
 
 
-def sweep(spaces: Mapping[str, Namespace], pairs: Sequence[Pair], most_neighbors: int) -> list[Miss]:
+def sweep(
+    spaces: Mapping[str, Namespace], node_of: Mapping[str, str], pairs: Sequence[Pair], most_neighbors: int
+) -> list[Miss]:
     """Ping every pair once; the pairs that got no answer, or one with another TTL than declared.
 
-    ``most_neighbors``: the machine's limit of ARP entries; at most a third of it is used.
+    ``node_of``: the node on which each machine stands, which learns neighbours for it.
+    ``most_neighbors``: the machine's limit of ARP entries; about a third of it is used.
     """
-    together: dict[frozenset[str], list[Pair]] = {}
-    for pair in pairs:
-        together.setdefault(frozenset(pair[:2]), []).append(pair)
-    exchanges = list(together.values())
-    batch_size = max(8, most_neighbors // 3 // ENTRIES_PER_PAIR)
     names = sorted({name for pair in pairs for name in pair[:2]})
     sweeper = _Sweeper(spaces, names)
     misses: list[Miss] = []
     try:
-        for start in range(0, len(exchanges), batch_size):
-            batch = [pair for exchange in exchanges[start : start + batch_size] for pair in exchange]
+        for batch in batches(names, pairs, most_neighbors // 3 // ENTRIES_PER_EXCHANGE):
             misses += sweeper.batch(batch, _SHORT_PATIENCE_S if misses else _PATIENCE_S)
-            if start + batch_size < len(exchanges):
-                for space in spaces.values():
-                    space.flush_neighbors()
+            here = {name for pair in batch for name in pair[:2]}
+            for name in here | {node_of[name] for name in here}:
+                spaces[name].flush_neighbors()
     finally:
         sweeper.close()
     return misses
+
+
+def batches(names: Sequence[str], pairs: Sequence[Pair], exchanges: int) -> list[list[Pair]]:
+    """The pairs in batches of at most ``exchanges`` unordered pairs between few machines: blocks of the square of
+    all pairs, so that little has to be forgotten after each."""
+    side = max(2, isqrt(exchanges))
+    block = {name: index // side for index, name in enumerate(names)}
+    found: dict[tuple[int, ...], list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(tuple(sorted(block[name] for name in pair[:2])), []).append(pair)
+    return list(found.values())
 
 
 class _Sweeper:
@@ -120,6 +129,6 @@ class _Sweeper:
 
 def _checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071) of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF
+    return 0xFFFF - ((total + (total >> 16)) & 0xFFFF)

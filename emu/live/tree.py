@@ -22,6 +22,7 @@ from typing import Any
 
 from emu.errors import LabError, UsageError
 from emu.live.namespaces import NAMESPACE_FOLDER
+from emu.live.readings import tree_command
 
 AGENT = "emu.live.agent"
 
@@ -33,9 +34,8 @@ class Tree:
         """``on_terminal``: let the lab use this process's terminal (for Mininet's CLI)."""
         self.lab_id = f"{spec.partition(':')[0]}-{secrets.token_hex(2)}"
         ours, theirs = socket.socketpair()
-        without_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-        argv = ["unshare", *without_root, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                sys.executable, "-m", AGENT, str(theirs.fileno()), self.lab_id, spec]
+        own_namespaces = tree_command(is_root=os.geteuid() == 0)
+        argv = [*own_namespaces, sys.executable, "-m", AGENT, str(theirs.fileno()), self.lab_id, spec]
         with theirs:
             self._process = subprocess.Popen(
                 argv,

@@ -41,17 +41,48 @@ class VSwitch:
 
     def build(self, plan: Plan) -> None:
         """The bridge with all its ports, in one transaction. Fails closed when its controller is gone."""
-        words = ["ovs-vsctl", "--", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE,
-                 f"datapath_type={_DATAPATH_TYPE[self.datapath]}", "fail_mode=secure", "protocols=OpenFlow13",
-                 f"other_config:datapath-id={plan.switch.dpid:016x}"]
+        words = [
+            "ovs-vsctl",
+            "--",
+            "add-br",
+            BRIDGE,
+            "--",
+            "set",
+            "Bridge",
+            BRIDGE,
+            f"datapath_type={_DATAPATH_TYPE[self.datapath]}",
+            "fail_mode=secure",
+            "protocols=OpenFlow13",
+            f"other_config:datapath-id={plan.switch.dpid:016x}",
+        ]
         for port in plan.switch.ports:
-            words += ["--", "add-port", BRIDGE, port.device, "--", "set", "Interface", port.device,
-                      f"ofport_request={port.number}", f"mtu_request={plan.switch.mtu}"]
-        words += ["--", "set-controller", BRIDGE, f"tcp:{CONTROLLER_ADDRESS}",
-                  "--", "set", "Controller", BRIDGE, "max_backoff=1000"]
+            words += [
+                "--",
+                "add-port",
+                BRIDGE,
+                port.device,
+                "--",
+                "set",
+                "Interface",
+                port.device,
+                f"ofport_request={port.number}",
+                f"mtu_request={plan.switch.mtu}",
+            ]
+        words += [
+            "--",
+            "set-controller",
+            BRIDGE,
+            f"tcp:{CONTROLLER_ADDRESS}",
+            "--",
+            "set",
+            "Controller",
+            BRIDGE,
+            "max_backoff=1000",
+        ]
         self._run(*words)
-        bad = self._run("ovs-vsctl", "--columns=name,error", "--format=csv", "--no-headings", "find", "Interface",
-                        "error!=[]")
+        bad = self._run(
+            "ovs-vsctl", "--columns=name,error", "--format=csv", "--no-headings", "find", "Interface", "error!=[]"
+        )
         if bad.strip():
             raise LabError(f"Open vSwitch refused a port: {' '.join(bad.split())}")
 

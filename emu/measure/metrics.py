@@ -8,23 +8,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured quantity. ``better`` is ``higher`` or ``lower``."""
+    """A measured quantity. ``better`` is ``higher`` or ``lower``; ``is_cost``: its ratio to bare says what a design
+    costs (shares such as ``loss`` are 0 in a healthy run and have no ratio)."""
 
     name: str
     unit: str
     better: str
+    is_cost: bool
 
 
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("rtt", "us", "lower"),
-        Metric("latency", "us", "lower"),
-        Metric("rate", "1/s", "higher"),
-        Metric("throughput", "bit/s", "higher"),
-        Metric("loss", "1", "lower"),
-        Metric("retransmits", "1", "lower"),
-        Metric("packet_size", "B", "lower"),
+        Metric("rtt", "us", "lower", is_cost=True),
+        Metric("latency", "us", "lower", is_cost=True),
+        Metric("rate", "1/s", "higher", is_cost=True),
+        Metric("throughput", "bit/s", "higher", is_cost=True),
+        Metric("loss", "1", "lower", is_cost=False),
+        Metric("retransmits", "1", "lower", is_cost=False),
+        Metric("packet_size", "B", "lower", is_cost=False),
     )
 }
 """``rtt``: one packet there and back. ``latency``: one request and its answer. ``retransmits``: share of the

@@ -24,6 +24,9 @@ PING_INTERVAL_S = 0.002  # the shortest that ping allows anyone but root
 WEB_WARMUP_S = 0.15  # a run of wrk whose output is thrown away
 WEB_CONNECTIONS = 8
 STREAM_PORT, WEB_PORT = 5201, 80
+_PING_TOOLS = {"ping": ("ping", "-V")}
+_STREAM_TOOLS = {"iperf3": ("iperf3", "--version")}
+_WEB_TOOLS = {"wrk": ("wrk", "--version"), "nginx": ("sh", "-c", 'PATH="$PATH:/usr/sbin" exec nginx -v')}
 NGINX_FOLDER, WRK_SCRIPT_PATH = "/run/emu/nginx", "/run/emu/wrk.lua"
 
 
@@ -51,13 +54,14 @@ class Workload:
     """One way of loading the path between the endpoints, and of reading what the tool says of it.
 
     ``expected_s`` is how long one call of the client takes. A ``cold`` workload has every cache emptied before
-    each call and makes ``calls`` calls in a trial; the others make one.
+    each call and makes ``calls`` calls in a trial; the others make one. ``tools``: each with the command that
+    prints its version.
     """
 
     name: str
     about: str
     metrics: tuple[str, ...]
-    tools: tuple[str, ...]
+    tools: Mapping[str, Sequence[str]]
     client: Callable[[str, Lengths], Sequence[str]]
     parse: Callable[[str, str, int], list[Reading]]
     expected_s: Callable[[Lengths], float]
@@ -111,7 +115,8 @@ def _nginx(address: str) -> Server:
     ``-e`` (nginx 1.19.5 and newer) keeps it from opening the machine's own error log before it reads its
     configuration.
     """
-    temporary = "".join(f"  {kind}_temp_path {kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"  {kind}_temp_path {kind};\n" for kind in kinds)
     configuration = (
         "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents { worker_connections 512; }\n"
         f"http {{\n{temporary}  access_log off;\n  keepalive_requests 1000000000;\n"
@@ -130,31 +135,31 @@ WORKLOADS = {
         Workload(
             "ping",
             f"ICMP echo every {PING_INTERVAL_S * 1000:g} ms; each packet is a sample",
-            ("rtt", "loss"), ("ping",), _ping, parse_ping,
+            ("rtt", "loss"), _PING_TOOLS, _ping, parse_ping,
             lambda lengths: 0.05 + (lengths.ping_packets + PING_WARMUP_PACKETS) * (PING_INTERVAL_S + 0.0002),
         ),
         Workload(
             "tcp_rr",
             "one small request and its answer at a time over one kept TCP connection (wrk and nginx)",
-            ("rate", "latency"), ("wrk", "nginx", "timeout"), _wrk(1), parse_wrk,
+            ("rate", "latency"), _WEB_TOOLS, _wrk(1), parse_wrk,
             lambda lengths: 0.1 + WEB_WARMUP_S + lengths.request_s, _nginx, {WRK_SCRIPT_PATH: WRK_SCRIPT},
         ),
         Workload(
             "tcp_stream",
             f"one TCP flow as fast as it goes, {PINNED_CONGESTION_CONTROL}, counted at the receiver (iperf3)",
-            ("throughput", "retransmits", "packet_size"), ("iperf3", "awk"), _iperf3, parse_iperf3,
+            ("throughput", "retransmits", "packet_size"), _STREAM_TOOLS, _iperf3, parse_iperf3,
             lambda lengths: 0.15 + lengths.stream_s, _iperf3_server,
         ),
         Workload(
             "http",
             f"GET / over {WEB_CONNECTIONS} kept connections in a closed loop (wrk and nginx)",
-            ("rate", "latency"), ("wrk", "nginx", "timeout"), _wrk(WEB_CONNECTIONS), parse_wrk,
+            ("rate", "latency"), _WEB_TOOLS, _wrk(WEB_CONNECTIONS), parse_wrk,
             lambda lengths: 0.1 + WEB_WARMUP_S + lengths.request_s, _nginx, {WRK_SCRIPT_PATH: WRK_SCRIPT},
         ),
         Workload(
             "first_packet",
             "one ICMP echo after neighbors, datapath flows and what the controller learned have been emptied",
-            ("latency",), ("ping",), _single_ping, parse_single_ping,
+            ("latency",), _PING_TOOLS, _single_ping, parse_single_ping,
             lambda lengths: 0.15, cold=True, calls=lambda lengths: lengths.first_packets,
         ),
     )

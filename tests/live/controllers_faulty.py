@@ -1,6 +1,6 @@
 """An application that fails: a flow the switch refuses, and an exception for every frame of an experimental type.
 
-python controllers_faulty.py PORT      runs it beside the learning switch, whose stations age in one second
+python -m tests.live.controllers_faulty PORT     runs it beside the learning switch, whose stations age in one second
 """
 
 from __future__ import annotations
@@ -33,4 +33,6 @@ class Faulty(SwitchApp):
 
 if __name__ == "__main__":
     learning.AGEING_S = 1
-    framework.run(["controllers.l2_switch", "controllers_faulty"], "127.0.0.1", int(sys.argv[1]), lambda: None)
+    framework.run(
+        ["controllers.l2_switch", "tests.live.controllers_faulty"], "127.0.0.1", int(sys.argv[1]), lambda: None
+    )

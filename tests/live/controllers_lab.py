@@ -1,10 +1,10 @@
-"""Runs inside a namespace tree of its own: one scenario of the controllers on a real Open vSwitch; prints what was seen as JSON.
+"""Runs in a namespace tree of its own one scenario of the controllers on a real Open vSwitch, and prints what was seen.
 
-    unshare --net --mount --pid --fork --kill-child --mount-proc python controllers_lab.py SCENARIO ryu|os-ken
+    unshare --net --mount --pid --fork --kill-child --mount-proc python -m tests.live.controllers_lab SCENARIO SDN
 
-The scenarios speak raw frames over veth pairs whose other end is a port of the switch, so that nothing but the controller
-answers; where a kernel has to be convinced (`mininet_*`), Mininet's hosts ask. Silence is seen without waiting: a question that
-is answered follows, on the same path, and what arrived before its answer is what there was.
+The scenarios speak raw frames over veth pairs whose other end is a port of the switch, so that nothing but the
+controller answers; where a kernel has to be convinced, Mininet's hosts ask. Silence is seen without waiting: a sentinel
+follows on the same path, and what arrived before what comes of it is what there was.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def exchange(
 ) -> dict[int, list[str]]:
     """Send frames (by port number), and gather in hexadecimal what arrives where, until all of it has arrived.
 
-    A switch keeps the order of what comes in by one port. So each port that sends sends its sentinel last, and what comes of
-    that is waited for, and not handed back.
+    A switch keeps the order of what comes in by one port. So each port that sends sends its sentinel last, and what
+    comes of that is waited for, and not handed back.
     """
     by_number = {port.number: port for port in ports}
     seen: dict[int, list[str]] = {port.number: [] for port in ports}
@@ -202,7 +202,7 @@ def flow_dump(bridge: str) -> list[str]:
 
 
 def main(scenario: str, sdn: str) -> None:
-    import controllers_scenarios
+    from tests.live import controllers_scenarios
 
     prepare()
     print(json.dumps(getattr(controllers_scenarios, scenario)(sdn)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ case $* in
     -V) echo Python {version} ;;
     *'< (3, 10)'*) exit {is_too_old} ;;
     '-m venv'*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-    '-m pip'*) [ ! -e "$checkout/offline" ] || {{ echo 'no route to the index'; exit 1; }} ;;
+    '-m pip'*) [ ! -p "$checkout/gate" ] || read -r _ <"$checkout/gate"
+        [ ! -e "$checkout/offline" ] || {{ echo 'no route to the index'; exit 1; }} ;;
     '-m emu'*) shift 2; printf '<%s>' "$@" ;;
 esac
 """
@@ -60,11 +62,25 @@ class Copy:
         self.stand_in.write_text(STAND_IN.format(checkout=self.path, version=version, is_too_old=is_too_old))
         self.stand_in.chmod(0o755)
 
-    def run(self, *words: str, before: str = "", prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """``./run WORDS``; ``before`` is a command for the mount namespace, ``prefix`` one that starts the script."""
-        script = f'mount --bind "$1" "$(readlink -f /usr/bin/python3)" && {before or ":"} && shift && exec "$@"'
-        return run(*words, checkout=self.path,
-                   prefix=("unshare", "--mount", "sh", "-c", script, "sh", str(self.stand_in), *prefix))
+    def seeing(self, before: str = ":") -> tuple[str, ...]:
+        """The prefix of a command that is to see the stand-in; ``before`` runs in its mount namespace first."""
+        script = f'mount --bind "$1" "$(readlink -f /usr/bin/python3)" && {before} && shift && exec "$@"'
+        return ("unshare", "--mount", "sh", "-c", script, "sh", str(self.stand_in))
+
+    def run(self, *words: str, before: str = ":", prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """``./run WORDS``, seeing the stand-in and started by ``prefix``."""
+        return run(*words, checkout=self.path, prefix=(*self.seeing(before), *prefix))
+
+    def start(self) -> subprocess.Popen[str]:
+        """``./run doctor`` in the background, with the process id of the script itself."""
+        return subprocess.Popen([*self.seeing(), str(self.path / "run"), "doctor"], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def gate(self) -> int:
+        """From now on pip waits for a line from the descriptor returned."""
+        os.mkfifo(self.path / "gate")
+        os.chown(self.path / "gate", NOBODY, NOBODY)
+        return os.open(self.path / "gate", os.O_RDWR)
 
     def asked(self) -> list[str]:
         """What the stand-in was asked to do since the last call, the questions of its version left out."""
@@ -155,6 +171,39 @@ def test_a_failed_installation_is_explained_and_tried_again(copy: Copy) -> None:
     assert advice.startswith("run: pip install failed")
     (copy.path / "offline").unlink()
     assert copy.run("doctor").stdout == "<doctor>"
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stderr
+    return process.stderr.readline()
+
+
+@needs_root
+def test_of_two_at_once_one_waits_and_finds_everything_done(copy: Copy) -> None:
+    gate = copy.gate()
+    with copy.start() as first:
+        assert "making the Python environment" in said(first)
+        with copy.start() as second:
+            assert "waiting for another ./run" in said(second)
+            os.write(gate, b"go\n")
+            assert second.communicate() == ("<doctor>", "")
+        assert first.communicate() == ("<doctor>", "")
+    assert sum("-m venv" in line for line in copy.asked()) == 1
+
+
+@needs_root
+def test_a_killed_installation_is_waited_for_and_made_anew(copy: Copy) -> None:
+    gate = copy.gate()
+    with copy.start() as first:
+        assert "making the Python environment" in said(first)
+        first.kill()  # pip goes on without it
+        assert first.wait() == -signal.SIGKILL
+        with copy.start() as second:
+            assert "waiting for another ./run" in said(second)
+            os.write(gate, b"go\ngo\n")
+            assert second.communicate() == (
+                "<doctor>", "run: making the Python environment (.venv), once; this may take some minutes\n")
+    assert sum("-m venv" in line for line in copy.asked()) == 2
 
 
 @needs_root

@@ -1,0 +1,79 @@
+"""Flow tables for readers. `python -m controllers.describe` prints an example's, which `docs/controllers.md` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from ipaddress import IPv4Network
+
+from controllers import answering, learning, routing
+from controllers.pipeline import (
+    CONTROLLER,
+    FLOOD,
+    IN_PORT,
+    Action,
+    Flow,
+    GatewayTable,
+    L2Table,
+    MatchValue,
+    Move,
+    Output,
+    SetField,
+)
+from controllers.plan import Binding, Gateway, Neighbor, Route
+
+_PORTS = {IN_PORT: "the port it came from", FLOOD: "all other ports", CONTROLLER: "the controller"}
+
+
+def draw(flows: Iterable[Flow], tables: type[IntEnum]) -> str:
+    """Flows as a Markdown table, in the order a packet meets them."""
+    lines = ["| table | priority | match | does | what for |", "|---|---|---|---|---|"]
+    for flow in sorted(flows, key=lambda flow: (flow.table, -flow.priority)):
+        matched = ", ".join(f"{field}={_value(value)}" for field, value in flow.match) or "anything"
+        does = [_action(action) for action in flow.actions]
+        does += [] if flow.metadata is None else [f"metadata={flow.metadata}"]
+        does += [] if flow.goto is None else [f"go to {tables(flow.goto).name}"]
+        table = f"{flow.table} {tables(flow.table).name}"
+        lines.append(f"| {table} | {flow.priority} | {matched} | {', '.join(does) or 'drop'} | {flow.purpose} |")
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: MatchValue) -> str:
+    if isinstance(value, tuple):
+        return f"{value[0]}/{value[1]}"
+    return f"{value:#06x}" if isinstance(value, int) and value > 0xFF else str(value)
+
+
+def _action(action: Action) -> str:
+    if isinstance(action, Output):
+        return f"to {_PORTS.get(action.port, f'port {action.port}')}"
+    if isinstance(action, SetField):
+        return f"{action.field}={action.value}"
+    if isinstance(action, Move):
+        return f"{action.target}={action.source}"
+    return "TTL - 1"
+
+
+def switch_example() -> str:
+    """The layer-2 tables with one planned station, one learned one, and one binding of proxy ARP."""
+    binding = Binding("10.0.3.2", "12:22:33:44:55:03", 3)
+    return draw(
+        [
+            *learning.standing_flows(),
+            *learning.planned_flows({"12:22:33:44:55:01": 1}),
+            *learning.station_flows("0a:58:0a:00:02:02", 2, learning.LEARNED, learning.AGEING_S),
+            *answering.flows([IPv4Network("10.0.0.0/16")], [binding]),
+        ],
+        L2Table,
+    )
+
+
+def gateway_example() -> str:
+    """The gateway's tables with one port, one neighbour and its two routes."""
+    neighbor = Neighbor("192.168.1.3", "12:22:33:44:55:03", 3)
+    routes = tuple(Route(IPv4Network(prefix), neighbor.ip) for prefix in ("192.168.1.3/32", "10.0.3.0/24"))
+    return draw(routing.flows(Gateway("192.168.0.1", "12:22:33:44:55:fe", (3,), (neighbor,), routes)), GatewayTable)
+
+
+if __name__ == "__main__":
+    print(switch_example(), gateway_example(), sep="\n")

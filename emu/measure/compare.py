@@ -1,0 +1,186 @@
+"""The main job: designs side by side, measured in interleaved blocks, written down as it goes, and reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from emu import __version__
+from emu.errors import UsageError
+from emu.live.lab import Lab, choose
+from emu.measure.blocks import PROFILES, Profile, Trial, expected_s, plan_trials
+from emu.measure.progress import Progress, left
+from emu.measure.report import redraw
+from emu.measure.results import RUN_FORMAT, ResultFolder, refuse_existing
+from emu.measure.running import Bench, LabDied, about_machine, ask, ask_versions
+from emu.measure.summary import REFERENCE
+from emu.measure.workloads import WORKLOADS, Workload
+from emu.model import Plan
+
+REPORT_S = 8.0
+"""About how long plots and report take, for the time left that is told."""
+
+
+def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path) -> list[str]:
+    """Everything wrong with a comparison that is asked for, before anything is built."""
+    problems = [f"there is no workload '{name}'; there are: {', '.join(WORKLOADS)}" for name in workloads
+                if name not in WORKLOADS]
+    problems += [f"workload '{name}' is named twice" for name in _repeated(workloads)]
+    problems += [f"design '{spec}' is named twice" for spec in _repeated([plan.spec for plan in plans])]
+    problems += [f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
+                 for plan in plans if plan.endpoints is None]
+    if profile not in PROFILES:
+        problems.append(f"there is no profile '{profile}'; there are: {', '.join(PROFILES)}")
+    try:
+        refuse_existing(out)
+    except UsageError as error:
+        problems += error.problems
+    return problems
+
+
+def _repeated(words: Sequence[str]) -> list[str]:
+    return sorted({word for word in words if words.count(word) > 1})
+
+
+def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path, argv: Sequence[str],
+            progress: Progress) -> Path:
+    """Measure ``plans`` (all of one scenario) and write the result folder ``out``; returns it.
+
+    Raises ``UsageError`` naming everything wrong, ``MissingError`` before anything is built. If anything ends the
+    measuring early, a signal included, the folder keeps its samples and says that it was interrupted; if that was
+    a lab which died, the report on what there is is written before ``LabDied`` is raised.
+    """
+    problems = problems_of(plans, workloads, profile, out)
+    if problems:
+        raise UsageError(*problems)
+    chosen = {name: WORKLOADS[name] for name in WORKLOADS if name in workloads}
+    with ExitStack() as stack:
+        benches, folder = _open(stack, plans, PROFILES[profile], out, progress)
+        run = _describe(benches, chosen, PROFILES[profile], argv)
+        folder.write_json("run.json", run)
+        died: LabDied | None = None
+        with _closing(run, benches, folder, progress):
+            try:
+                _measure(benches, chosen, PROFILES[profile], run["seed"], progress)
+            except LabDied as error:
+                died = error
+                run["interrupted"] = True
+                run["warnings"].append(str(error))
+    progress.step("drawing plots and report")
+    redraw(out)
+    if died is not None:
+        raise LabDied(f"{died}; what was measured before is in {out}")
+    return out
+
+
+def _open(stack: ExitStack, plans: Sequence[Plan], profile: Profile, out: Path,
+          progress: Progress) -> tuple[dict[str, Bench], ResultFolder]:
+    """All labs, side by side (idle ones cost nothing), and the folder once they are up."""
+    for plan in plans:
+        choose(plan)
+    progress.step(f"bringing up {', '.join(plan.spec for plan in plans)}")
+    labs = [Lab(plan) for plan in plans]
+    with ThreadPoolExecutor(len(labs)) as pool:
+        list(pool.map(stack.enter_context, labs))
+    folder = stack.enter_context(ResultFolder.create(out))
+    return {lab.plan.spec: Bench(lab, profile.lengths, folder) for lab in labs}, folder
+
+
+def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], profile: Profile,
+              argv: Sequence[str]) -> dict[str, Any]:
+    """``run.json`` as it stands before the first trial."""
+    facts = {spec: bench.lab.facts() for spec, bench in benches.items()}
+    first = next(iter(benches.values()))
+    common = facts[first.spec]
+    scenario = first.lab.plan.scenario
+    return {
+        "format": RUN_FORMAT,
+        "scenario": asdict(scenario),
+        "nodes": len(first.lab.plan.nodes),
+        "seed": scenario.seed,
+        "argv": list(argv),
+        "profile": asdict(profile),
+        "workloads": list(workloads),
+        "designs": [
+            {"spec": spec, "design": bench.lab.plan.design, "params": dict(bench.lab.plan.params),
+             "endpoints": list(bench.endpoints), "facts": facts[spec]}
+            for spec, bench in benches.items()
+        ],
+        "version": __version__,
+        "revision": _revision(first),
+        "started": _utc(time.time()),
+        "ended": None,
+        "interrupted": False,
+        "kernel": common["kernel"],
+        **about_machine(first),
+        "ovs_version": common["ovs_version"],
+        "datapath": common["datapath"],
+        "sdn": common["sdn"],
+        "root": common["root"],
+        "offloads": {spec: fact["offloads"] for spec, fact in facts.items()},
+        "sysctls": {spec: fact["sysctls"] for spec, fact in facts.items()},
+        "tools": ask_versions(first, list(workloads.values())),
+        "controller_errors": {},
+        "warnings": [] if REFERENCE in benches else [f"without {REFERENCE} there is nothing to relate the others to"],
+    }
+
+
+def _revision(bench: Bench) -> str | None:
+    """The commit of the checkout this runs from, marked ``-dirty`` if it was changed; ``None`` outside a checkout."""
+    checkout = Path(__file__).resolve().parents[2]
+    argv = ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout), "describe", "--always", "--dirty",
+            "--abbrev=12"]
+    if not (checkout / ".git").exists():
+        return None
+    words = ask(bench, "revision", argv).split()
+    return words[0] if len(words) == 1 else None
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _closing(run: dict[str, Any], benches: Mapping[str, Bench], folder: ResultFolder,
+             progress: Progress) -> Iterator[None]:
+    """Whatever ends the measuring, ``run.json`` tells when and how."""
+    try:
+        yield
+        for spec, bench in benches.items():
+            if not run["interrupted"]:
+                run["controller_errors"][spec] = bench.lab.errors()
+    except BaseException:
+        run["interrupted"] = True
+        progress.say(f"interrupted; the samples so far are in {folder.path}")
+        raise
+    finally:
+        run["ended"] = _utc(time.time())
+        folder.write_json("run.json", run)
+
+
+def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], profile: Profile, seed: int,
+             progress: Progress) -> None:
+    for bench in benches.values():
+        bench.prepare(list(workloads.values()))
+    trials = plan_trials(list(benches), list(workloads), profile.blocks, seed)
+    started, planned_s = time.monotonic(), expected_s(trials, workloads, profile.lengths)
+    for trial in trials:
+        rest_s = expected_s(trials[trial.index :], workloads, profile.lengths)
+        spent_s = time.monotonic() - started
+        pace = max(1.0, spent_s / (planned_s - rest_s)) if planned_s > rest_s else 1.0
+        progress.step(_line(trial, len(trials), rest_s * pace + REPORT_S))
+        bench = benches[trial.design]
+        samples = bench.measure(trial, workloads[trial.workload])
+        bench.folder.add_samples(samples)
+        for failed in (sample for sample in samples if not sample.ok):
+            progress.say(f"{trial.design}, {trial.workload}, trial {trial.index + 1} failed: {failed.error}")
+
+
+def _line(trial: Trial, count: int, left_s: float) -> str:
+    return f"trial {trial.index + 1} of {count}  {trial.design}  {trial.workload}  about {left(left_s)} left"

@@ -1,0 +1,44 @@
+"""Progress for a person: one rewritten line on a terminal, plain lines now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+PLAIN_EVERY_S = 5.0
+
+
+class Progress:
+    """Tells what runs. ``stream`` gets lines; on a terminal steps share one line that is written over."""
+
+    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._now = now
+        self._terminal = stream.isatty()
+        self._last_s: float | None = None
+        self._open_line = False
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        if self._open_line:
+            self._stream.write("\r\x1b[K")
+            self._open_line = False
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def step(self, text: str) -> None:
+        """What runs now; replaced by the next step, or left out if the last one was told just now."""
+        if self._terminal:
+            self._stream.write("\r\x1b[K" + text)
+            self._stream.flush()
+            self._open_line = True
+        elif self._last_s is None or self._now() - self._last_s >= PLAIN_EVERY_S:
+            self._last_s = self._now()
+            self.say(text)
+
+
+def left(seconds: float) -> str:
+    """A time left, roughly: ``40 s``, ``3 min 20 s``."""
+    tens = max(0, round(seconds / 10) * 10) if seconds >= 30 else max(0, round(seconds))
+    return f"{tens} s" if tens < 60 else f"{tens // 60} min {tens % 60:.0f} s"

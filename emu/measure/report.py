@@ -1,0 +1,120 @@
+"""The report: summary, figures and one self-contained page, all from what a result folder holds."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from emu.measure.figures import Drawn, Subject, draw
+from emu.measure.look import tokens
+from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
+from emu.measure.summary import REFERENCE, Cell, Summary, summarise
+from emu.measure.words import QUESTIONS, Question, conditions, differs, interval_text, number, ratio_text
+from emu.measure.workloads import WORKLOADS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One cell of the report's first table, in words."""
+
+    value: str
+    interval: str
+    ratio: str
+    shown: bool
+    doubted: bool
+
+
+def redraw(path: Path) -> Path:
+    """Write summary, figures and report of a result folder anew, from its stored samples; the report's path.
+
+    Needs neither root nor a lab. ``UsageError`` if ``path`` is no result folder.
+    """
+    stored = read_folder(path)
+    summary = summarise(stored)
+    folder = ResultFolder.reopen(path)
+    document = summary.document()
+    folder.write_json("summary.json", document)
+    folder.write("summary.csv", summary_csv(document["metrics"]))
+    drawn = draw(stored, summary, folder)
+    return folder.write("report.html", render(stored, summary, drawn))
+
+
+def render(stored: Stored, summary: Summary, drawn: Sequence[Drawn]) -> str:
+    """The page."""
+    subject = Subject(stored.run, summary)
+    asked = [question for question in QUESTIONS if subject.cells(question)]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = number
+    template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
+    return template.render(
+        run=stored.run,
+        verdict=summary.verdict,
+        headlines=_headlines(subject, asked),
+        conditions=conditions(stored.run),
+        questions=asked,
+        rows=[(spec, subject.styles[spec], [_answer(subject, spec, question) for question in asked])
+              for spec in summary.specs],
+        has_reference=REFERENCE in summary.specs,
+        colors=tokens()["color"],
+        fonts=tokens()["font"],
+        figures=[(figure.name, figure.title, base64.b64encode(figure.png).decode()) for figure in drawn],
+        cells=[(cell, cell.entry(), subject.labels[cell.spec]) for cell in summary.cells.values()],
+        workloads=[WORKLOADS[name] for name in WORKLOADS if name in stored.run["workloads"]],
+        facts=_facts(stored),
+    )
+
+
+def _headlines(subject: Subject, asked: Sequence[Question]) -> list[str]:
+    """The largest difference shown in steady state, and that of the first packet, which is of another size."""
+    parts = ([q for q in asked if q.workload != "first_packet"], [q for q in asked if q.workload == "first_packet"])
+    return list(dict.fromkeys(subject.finding(*part) for part in parts if part))
+
+
+def _answer(subject: Subject, spec: str, question: Question) -> Answer | None:
+    cell: Cell | None = subject.summary.cell(spec, question.workload, question.metric)
+    if cell is None:
+        return None
+    related = cell.ratio is not None and cell.design != REFERENCE
+    return Answer(
+        value=number(cell.median.value * question.scale),
+        interval=interval_text(cell.median, question.scale),
+        ratio=ratio_text(cell.ratio) if related and cell.ratio is not None else "",
+        shown=related and cell.ratio is not None and differs(cell.ratio),
+        doubted=subject.is_doubted(cell),
+    )
+
+
+def _facts(stored: Stored) -> list[tuple[str, str]]:
+    """How it was measured, row by row."""
+    run = stored.run
+    first = run["designs"][0]["facts"]
+    profile = run["profile"]
+    offloads = sorted({f"{name} {'on' if value else 'off'}" for design in run["designs"]
+                       for settings in design["facts"]["offloads"].values() for name, value in settings.items()})
+    scenario = ", ".join(f"{key} {value}" for key, value in run["scenario"].items() if value is not None)
+    rows: list[tuple[str, Any]] = [
+        ("Designs", "; ".join(f"{d['spec']} from {d['endpoints'][0]} to {d['endpoints'][1]}" for d in run["designs"])),
+        ("Scenario", f"{run['nodes']} nodes; {scenario}"),
+        ("Profile", f"{profile['name']}: {profile['blocks']} blocks; {json.dumps(profile['lengths'])[1:-1]}"),
+        ("Seed of the order of trials and of the bootstrap", run["seed"]),
+        ("Congestion control", ", ".join(sorted({c for each in first["congestion_control"].values() for c in each}))),
+        ("Offloads at the endpoints", ", ".join(offloads)),
+        ("MTU at the endpoints", "; ".join(f"{d['spec']} {'/'.join(map(str, sorted(set(d['facts']['mtu'].values()))))}"
+                                           for d in run["designs"])),
+        ("Socket buffers", ", ".join(f"{name} {value:,} B" for name, value in first["socket_buffers"].items())),
+        ("Switch", f"Open vSwitch {run['ovs_version']}, {run['datapath']} datapath; controller {run['sdn']}"),
+        ("Machine", f"{run['cpu']}, {run['cpus']} CPUs, hypervisor: {run['virtualisation']}, Linux {run['kernel']}, "
+                    f"{'as root' if run['root'] else 'without root'}"),
+        ("Tools", "; ".join(run["tools"].values())),
+        ("Software", f"kubenet-emu {run['version']}, revision {run['revision'] or 'unknown'}"),
+        ("Started, ended", f"{run['started']}, {run['ended']}{' (interrupted)' if run['interrupted'] else ''}"),
+        ("Command", " ".join(run["argv"])),
+    ]
+    return [(name, str(value)) for name, value in rows]

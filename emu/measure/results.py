@@ -1,0 +1,193 @@
+"""The result folder: written as the run goes, read back without root and without a lab.
+
+``docs/measuring.md`` tells what is in it. Files appear under their final name only when they are whole, but
+for ``samples.jsonl``, which grows trial by trial so that an interrupted run keeps what it has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from emu.errors import UsageError
+
+RUN_FORMAT, SUMMARY_FORMAT = "emu-run/1", "emu-summary/1"
+CSV_FIELDS = (
+    *("design", "params", "workload", "metric", "unit", "better", "n", "samples", "median", "mean", "p90", "p99"),
+    *("ci_low", "ci_high", "ratio_to_bare", "ratio_ci_low", "ratio_ci_high"),
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measured value, or one failed trial (``ok`` false, ``value`` ``None``, ``error`` told).
+
+    ``block``, ``order`` (within the block) and ``trial`` count from 0; ``t`` is seconds since the epoch, UTC.
+    """
+
+    design: str
+    params: Mapping[str, str]
+    workload: str
+    metric: str
+    unit: str
+    block: int
+    order: int
+    trial: int
+    value: float | None
+    ok: bool
+    error: str | None
+    t: float
+
+    @property
+    def spec(self) -> str:
+        """The design and its parameters in the words of the command line."""
+        return spec_of(self.design, self.params)
+
+
+def spec_of(design: str, params: Mapping[str, str]) -> str:
+    """``l2`` and ``{"proxy_arp": "switch"}`` -> ``l2:proxy_arp=switch``."""
+    return f"{design}:{','.join(f'{key}={value}' for key, value in params.items())}" if params else design
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A result folder as read back. ``torn``: the last line of the samples was cut off and has been left out."""
+
+    path: Path
+    run: Mapping[str, Any]
+    samples: tuple[Sample, ...]
+    torn: bool
+
+
+@dataclass
+class ResultFolder:
+    """A result folder being written. As root, all in it belongs to the owner of the folder it stands in."""
+
+    path: Path
+    _owner: tuple[int, int] | None
+    _samples: IO[str] | None = field(default=None, repr=False)
+    _calls: int = 0
+
+    @classmethod
+    def create(cls, path: Path) -> ResultFolder:
+        """Make a new folder. ``UsageError`` if there is something of that name already, or it cannot be made."""
+        refuse_existing(path)
+        standing = next(parent for parent in path.absolute().parents if parent.exists())
+        stat = standing.stat()
+        folder = cls(path, (stat.st_uid, stat.st_gid) if os.geteuid() == 0 else None)
+        try:
+            for made in (*reversed([p for p in path.absolute().parents if not p.exists()]), path, path / "raw"):
+                made.mkdir()
+                folder._give(made)
+        except OSError as error:
+            raise UsageError(f"cannot make the result folder {path}: {error.strerror}") from None
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path) -> ResultFolder:
+        """An existing folder, to write its summary, plots and report anew."""
+        stat = path.stat()
+        return cls(path, (stat.st_uid, stat.st_gid) if os.geteuid() == 0 else None)
+
+    def __enter__(self) -> ResultFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self._samples is not None:
+            self._samples.close()
+
+    def _give(self, path: Path) -> None:
+        if self._owner is not None:
+            os.chown(path, *self._owner)
+
+    def folder(self, name: str) -> Path:
+        """A folder inside, made if missing."""
+        path = self.path / name
+        path.mkdir(exist_ok=True)
+        self._give(path)
+        return path
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Put a whole file in place at once."""
+        path = self.path / name
+        temporary = path.with_name(f".{path.name}.part")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        self._give(temporary)
+        temporary.rename(path)
+        return path
+
+    def write_json(self, name: str, document: Mapping[str, Any]) -> Path:
+        """Put a JSON document in place at once."""
+        return self.write(name, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+    def add_samples(self, samples: Iterable[Sample]) -> None:
+        """Append samples; they have left the process when this returns."""
+        if self._samples is None:
+            path = self.path / "samples.jsonl"
+            self._samples = path.open("a", encoding="utf-8")
+            self._give(path)
+        self._samples.writelines(json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
+        self._samples.flush()
+
+    def add_call(self, what: str, call: Mapping[str, Any]) -> None:
+        """Keep one call of a tool in ``raw/``: its command, output, error and status."""
+        self.write_json(f"raw/{self._calls:05d}-{what}.json", call)
+        self._calls += 1
+
+
+def refuse_existing(path: Path) -> None:
+    """``UsageError`` if there is something at ``path``."""
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"the result folder {path} exists already")
+
+
+def default_name(started: datetime, kind: str) -> str:
+    """The name of a run's folder where none was asked for, as in ``20250131T093000Z-compare``."""
+    return f"{started:%Y%m%dT%H%M%SZ}-{kind}"
+
+
+def read_folder(path: Path) -> Stored:
+    """Read a result folder; ``UsageError`` if it is none. Needs only ``run.json`` and ``samples.jsonl``."""
+    try:
+        run = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        lines = (path / "samples.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    except OSError as error:
+        raise UsageError(f"{path} is not a result folder: {error.filename}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}/run.json is damaged: {error}") from None
+    if not isinstance(run, dict) or run.get("format") != RUN_FORMAT:
+        raise UsageError(f"{path}/run.json is not of the format {RUN_FORMAT}")
+    torn = bool(lines) and not lines[-1].endswith("\n")
+    return Stored(path, run, tuple(_read_samples(path, lines[:-1] if torn else lines)), torn)
+
+
+def _read_samples(path: Path, lines: Sequence[str]) -> Iterable[Sample]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            yield Sample(**{name: row[name] for name in Sample.__dataclass_fields__})
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(f"{path}/samples.jsonl:{number}: not a sample") from None
+
+
+def summary_csv(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """The metrics of a summary as comma-separated values, one row each; what is absent stays empty."""
+    rows = [",".join(CSV_FIELDS)]
+    for metric in metrics:
+        ratio = metric.get("ratio_to_bare", {})
+        flat = {
+            **metric,
+            "params": " ".join(f"{key}={value}" for key, value in metric["params"].items()),
+            "ratio_to_bare": ratio.get("value", ""),
+            "ratio_ci_low": ratio.get("ci_low", ""),
+            "ratio_ci_high": ratio.get("ci_high", ""),
+        }
+        rows.append(",".join(str(flat.get(name, "")) for name in CSV_FIELDS))
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,159 @@
+"""Running planned trials on open labs: servers, clients, readings, and what to do when a trial fails."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from emu.errors import LabError
+from emu.measure.blocks import Trial
+from emu.measure.metrics import METRICS, Reading
+from emu.measure.parsers import BadOutput
+from emu.measure.results import ResultFolder, Sample
+from emu.measure.workloads import Lengths, Server, Workload
+
+if TYPE_CHECKING:
+    from emu.live.lab import Lab, Process
+
+PATIENCE_S = 30.0
+"""Beyond its expected time, how long a client may take before the trial counts as hung."""
+
+
+class LabDied(LabError):
+    """A lab stopped answering while it was measured."""
+
+
+@dataclass
+class Bench:
+    """One open lab, its servers, and where its results go."""
+
+    lab: Lab
+    lengths: Lengths
+    folder: ResultFolder
+    now: Callable[[], float] = time.time
+    _servers: dict[tuple[str, ...], Process] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> str:
+        return self.lab.plan.spec
+
+    @property
+    def endpoints(self) -> tuple[str, str]:
+        """The names of the machines that are measured from, and to."""
+        endpoints = self.lab.plan.endpoints
+        if endpoints is None:
+            raise LabError(f"{self.spec}: this scenario has no two endpoints on two nodes to measure between")
+        return endpoints
+
+    def prepare(self, workloads: Sequence[Workload]) -> None:
+        """Start the servers of ``workloads`` on the second endpoint and put down the clients' files."""
+        for workload in workloads:
+            for path, text in workload.files.items():
+                self.lab.write(path, text)
+            if workload.server is not None:
+                self._serve(workload.server(self._address))
+
+    @property
+    def _address(self) -> str:
+        return self.lab.plan.address(self.endpoints[1])
+
+    def _serve(self, server: Server) -> None:
+        running = self._servers.get(server.argv)
+        if running is not None and running.alive():
+            return
+        for path, text in server.files.items():
+            self.lab.write(path, text)
+        machine = self.lab[self.endpoints[1]]
+        self._servers[server.argv] = machine.spawn(server.argv)
+        try:
+            machine.wait_listening(server.port, "tcp")
+        except LabError as error:
+            words = self._servers[server.argv].output().strip().splitlines()[-1:]
+            raise LabError(f"{self.spec}: {server.argv[0]} does not listen: {error} {' '.join(words)}") from None
+
+    def restart(self, workload: Workload) -> None:
+        """A fresh server after a failed trial, whose half-finished test may still occupy the old one."""
+        if workload.server is not None:
+            server = workload.server(self._address)
+            with suppress(LabError):
+                self._servers.pop(server.argv).stop()
+            self._serve(server)
+
+    def measure(self, trial: Trial, workload: Workload) -> list[Sample]:
+        """Run one trial. A failure is a sample that says so; ``LabDied`` if the lab is no longer there."""
+        samples: list[Sample] = []
+        try:
+            for readings in self._calls(trial, workload):
+                samples += [self._sample(trial, METRICS[r.metric].name, r.value, None) for r in readings]
+        except BadOutput as error:
+            samples.append(self._sample(trial, workload.metrics[0], None, str(error)))
+        except LabError as error:
+            self._assert_alive(str(error))
+            samples.append(self._sample(trial, workload.metrics[0], None, str(error)))
+        if not all(sample.ok for sample in samples):
+            try:
+                self.restart(workload)
+            except LabError as error:
+                self._assert_alive(str(error))
+        return samples
+
+    def _calls(self, trial: Trial, workload: Workload) -> Iterator[list[Reading]]:
+        argv = list(workload.client(self._address, self.lengths))
+        for _ in range(workload.calls(self.lengths)):
+            if workload.cold:
+                self.lab.cool()
+            started = self.now()
+            done = self.lab[self.endpoints[0]].run(argv, timeout_s=workload.expected_s(self.lengths) + PATIENCE_S)
+            self.folder.add_call(f"{trial.workload}-{self.lab.plan.design}", {
+                "design": self.spec, "machine": self.endpoints[0], "trial": trial.index, "t": started,
+                "argv": argv, "returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr,
+            })
+            yield workload.parse(done.stdout, done.stderr, done.returncode)
+
+    def _sample(self, trial: Trial, metric: str, value: float | None, error: str | None) -> Sample:
+        return Sample(
+            design=self.lab.plan.design, params=dict(self.lab.plan.params), workload=trial.workload, metric=metric,
+            unit=METRICS[metric].unit, block=trial.block, order=trial.order, trial=trial.index, value=value,
+            ok=error is None, error=error, t=self.now(),
+        )
+
+    def _assert_alive(self, because: str) -> None:
+        try:
+            self.lab.errors()
+        except (LabError, OSError) as error:
+            raise LabDied(f"the lab of {self.spec} died: {because}") from error
+
+
+def ask_versions(bench: Bench, workloads: Sequence[Workload]) -> dict[str, str]:
+    """What each tool of ``workloads`` calls itself, up to its version; calls are kept in ``raw/``."""
+    versions: dict[str, str] = {}
+    for tool, argv in {tool: argv for workload in workloads for tool, argv in workload.tools.items()}.items():
+        found = re.search(r"^\D*[\w.+~-]*", ask(bench, tool, argv))
+        versions[tool] = found[0].strip() if found else "unknown"
+    return versions
+
+
+def ask(bench: Bench, what: str, argv: Sequence[str]) -> str:
+    """What a command on the first endpoint prints, errors included; the call is kept in ``raw/``."""
+    done = bench.lab[bench.endpoints[0]].run(list(argv), timeout_s=PATIENCE_S)
+    bench.folder.add_call(f"about-{what}", {
+        "design": bench.spec, "machine": bench.endpoints[0], "argv": list(argv), "returncode": done.returncode,
+        "stdout": done.stdout, "stderr": done.stderr,
+    })
+    return done.stdout + done.stderr
+
+
+def about_machine(bench: Bench) -> dict[str, Any]:
+    """CPU and virtualisation as ``lscpu`` tells them."""
+    said = ask(bench, "cpu", ["env", "LC_ALL=C", "lscpu"])
+    rows = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
+    found: Mapping[str, str] = {key.strip(): value.strip() for key, value in rows.items()}
+    return {
+        "cpu": found.get("Model name", "unknown"),
+        "cpus": int(found["CPU(s)"]) if found.get("CPU(s)", "").isdigit() else None,
+        "virtualisation": found.get("Hypervisor vendor", "none seen"),
+    }

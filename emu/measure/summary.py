@@ -1,0 +1,119 @@
+"""From samples to ``summary.json``: per design, workload and metric, a median, its interval, its ratio to bare."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emu.measure.metrics import METRICS
+from emu.measure.results import SUMMARY_FORMAT, Stored, spec_of
+from emu.measure.stats import Estimate, block_medians, block_ratios, median_over_blocks
+from emu.measure.verdict import Verdict, judge
+from emu.measure.workloads import WORKLOADS
+
+REFERENCE = "bare"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All that was measured of one metric under one workload in one design.
+
+    ``blocks``: block -> median of its samples. ``ratio`` is ``None`` where there is no bare to compare with.
+    """
+
+    spec: str
+    design: str
+    params: Mapping[str, str]
+    workload: str
+    metric: str
+    values: tuple[float, ...]
+    blocks: Mapping[int, float]
+    median: Estimate
+    ratio: Estimate | None
+    ratios: tuple[float, ...]
+
+    def entry(self) -> dict[str, Any]:
+        """This cell as an entry of ``summary.json``; what is not known is left out."""
+        metric = METRICS[self.metric]
+        p90, p99 = np.quantile(self.values, [0.9, 0.99])
+        entry: dict[str, Any] = {
+            "design": self.design, "params": dict(self.params), "workload": self.workload, "metric": self.metric,
+            "unit": metric.unit, "better": metric.better, "n": len(self.blocks), "samples": len(self.values),
+            "median": self.median.value, "mean": float(np.mean(self.values)), "p90": float(p90), "p99": float(p99),
+            **_interval(self.median),
+        }
+        if self.ratio is not None:
+            entry["ratio_to_bare"] = {"value": self.ratio.value, **_interval(self.ratio)}
+        return entry
+
+
+def _interval(estimate: Estimate) -> dict[str, float]:
+    if estimate.low is None or estimate.high is None:
+        return {}
+    return {"ci_low": estimate.low, "ci_high": estimate.high}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run says. ``specs``: the designs in the order of the run."""
+
+    specs: tuple[str, ...]
+    cells: Mapping[tuple[str, str, str], Cell]
+    verdict: Verdict
+
+    def cell(self, spec: str, workload: str, metric: str) -> Cell | None:
+        """A cell, or ``None`` where nothing was measured."""
+        return self.cells.get((spec, workload, metric))
+
+    def document(self) -> dict[str, Any]:
+        """``summary.json``."""
+        return {
+            "format": SUMMARY_FORMAT,
+            "metrics": [cell.entry() for cell in self.cells.values()],
+            "verdict": self.verdict.document(),
+        }
+
+
+def summarise(stored: Stored) -> Summary:
+    """The summary of a stored run, the verdict on it included. Seeded by the run's own seed."""
+    run = stored.run
+    designs = {spec_of(d["design"], d["params"]): d for d in run["designs"]}
+    samples: dict[tuple[str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for sample in stored.samples:
+        if sample.ok and sample.value is not None:
+            samples[sample.spec, sample.workload, sample.metric][sample.block].append(sample.value)
+    medians = {key: block_medians(blocks) for key, blocks in samples.items()}
+    cells = {}
+    for spec, design in designs.items():
+        for workload, metric in _metrics_of(run["workloads"]):
+            key = (spec, workload, metric)
+            if key in medians:
+                values = tuple(value for block in samples[key].values() for value in block)
+                reference = medians.get((REFERENCE, workload, metric), {})
+                cells[key] = _cell(key, design, values, medians[key], reference, int(run["seed"]))
+    return Summary(tuple(designs), cells, judge(run, stored.samples, _medians_only(cells), stored.torn))
+
+
+def _metrics_of(workloads: Sequence[str]) -> list[tuple[str, str]]:
+    return [(w.name, metric) for w in WORKLOADS.values() if w.name in workloads for metric in w.metrics]
+
+
+def _medians_only(cells: Mapping[tuple[str, str, str], Cell]) -> dict[tuple[str, str, str], float]:
+    return {key: cell.median.value for key, cell in cells.items()}
+
+
+def _cell(key: tuple[str, str, str], design: Mapping[str, Any], values: tuple[float, ...], blocks: Mapping[int, float],
+          reference: Mapping[int, float], seed: int) -> Cell:
+    ratios = block_ratios(blocks, reference if METRICS[key[2]].is_cost else {})
+    return Cell(
+        *(key[0], design["design"], design["params"], *key[1:]),
+        values=values,
+        blocks=blocks,
+        median=median_over_blocks(np.array(list(blocks.values())), seed),
+        ratio=median_over_blocks(ratios, seed) if ratios.size else None,
+        ratios=tuple(float(ratio) for ratio in ratios),
+    )

@@ -1,0 +1,120 @@
+"""Numbers and findings in words, for figures and the report. Pure, and careful: a sentence says only what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+from emu.measure.metrics import METRICS
+from emu.measure.stats import Estimate
+from emu.measure.summary import REFERENCE, Cell
+
+
+@dataclass(frozen=True)
+class Question:
+    """A measured quantity as figures and tables name it. Values times ``scale`` are in ``unit``."""
+
+    workload: str
+    metric: str
+    noun: str
+    heading: str
+    unit: str
+    scale: float = 1.0
+
+    @property
+    def higher_is_better(self) -> bool:
+        return METRICS[self.metric].better == "higher"
+
+
+DASH = "\N{EN DASH}"
+QUESTIONS = (
+    Question("ping", "rtt", "round trip", "Round trip", "µs"),
+    Question("tcp_rr", "rate", "request rate on one connection", "Requests, one connection", "1/s"),
+    Question("tcp_stream", "throughput", "TCP throughput", "One TCP stream", "Gbit/s", 1e-9),
+    Question("http", "rate", "HTTP request rate", "HTTP, eight connections", "1/s"),
+    Question("first_packet", "latency", "first-packet time", "First packet, cold caches", "µs"),
+)
+"""What every report answers, a column each."""
+
+UNTRUSTED = "These figures are not to be trusted"
+LATENCY_OF_REQUESTS = Question("tcp_rr", "latency", "request time", "Request on one connection", "µs")
+
+
+def number(value: float) -> str:
+    """Three significant digits, with thousands set apart: ``62.1``, ``0.981``, ``31,200``."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{round(value, 3 - len(f'{abs(value):.0f}')):,.0f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+
+
+def interval_text(estimate: Estimate, scale: float) -> str:
+    """Both ends of an interval; empty where there is none."""
+    return DASH.join(number(end * scale) for end in estimate.interval) if estimate.interval else ""
+
+
+def ratio_text(ratio: Estimate) -> str:
+    """A ratio, with its interval in brackets where it has one."""
+    if ratio.interval is None:
+        return f"{ratio.value:.2f}"
+    return f"{ratio.value:.2f} ({ratio.interval[0]:.2f}{DASH}{ratio.interval[1]:.2f})"
+
+
+def differs(ratio: Estimate) -> bool:
+    """Whether the interval of a ratio to bare leaves out 1."""
+    return ratio.interval is not None and not ratio.interval[0] <= 1 <= ratio.interval[1]
+
+
+def claim(cell: Cell, question: Question, label: str) -> str:
+    """What a design costs, as in ``l2 keeps 0.56 of bare's TCP throughput``. ``cell`` must have a ratio."""
+    assert cell.ratio is not None
+    ratio = cell.ratio.value
+    digits = 2 if abs(ratio - 1) >= 0.01 else 3
+    verb = ("keeps" if ratio < 1 else "reaches") if question.higher_is_better else "takes"
+    return f"{label} {verb} {ratio:.{digits}f} {'of' if ratio < 1 else 'times'} {REFERENCE}'s {question.noun}"
+
+
+def finding(rows: Sequence[tuple[Cell, Question]], labels: Mapping[str, str], doubted: set[tuple[str, str]]) -> str:
+    """One sentence on ``rows``: the largest difference from bare that is shown, or that none is.
+
+    ``doubted``: (spec, workload) of figures that are not to be trusted; they are not told as findings.
+    """
+    sound = [(cell, question) for cell, question in rows if (cell.spec, cell.workload) not in doubted]
+    if not sound:
+        return UNTRUSTED
+    related = [(cell, question) for cell, question in sound if cell.ratio is not None and cell.design != REFERENCE]
+    if not related:
+        return _medians(sound, labels)
+    shown = [(cell, question) for cell, question in related if cell.ratio is not None and differs(cell.ratio)]
+    if shown:
+        cell, question = max(shown, key=lambda row: _distance(row[0]))
+        return claim(cell, question, labels[cell.spec])
+    if all(cell.ratio is not None and cell.ratio.interval is None for cell, _ in related):
+        return "Too few blocks to tell the designs apart"
+    return f"No difference from {REFERENCE} is shown"
+
+
+def _distance(cell: Cell) -> float:
+    return abs(log(cell.ratio.value)) if cell.ratio is not None else 0.0
+
+
+def _medians(rows: Sequence[tuple[Cell, Question]], labels: Mapping[str, str]) -> str:
+    """Where there is nothing to compare with: the medians of the first quantity."""
+    question = rows[0][1]
+    values = {cell.spec: cell.median.value * question.scale for cell, asked in rows if asked == question}
+    unit = "a second" if question.unit == "1/s" else question.unit
+    if len(values) == 1:
+        ((spec, value),) = values.items()
+        return f"{labels[spec]}: {number(value)} {unit}, median {question.noun}"
+    return f"Median {question.noun}: {number(min(values.values()))} to {number(max(values.values()))} {unit}"
+
+
+def conditions(run: Mapping[str, Any]) -> str:
+    """Under what conditions a run was measured, in one line."""
+    scenario = run["scenario"]
+    datapath = "kernel" if run["datapath"] == "kernel" else "userspace"
+    return (f"{run['nodes']} nodes on one machine, links unshaped, MTU {scenario['mtu']}, offloads "
+            f"{scenario['offload']}, {datapath} datapath.")

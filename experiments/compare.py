@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""What does each design cost? Four ways to connect the same containers, under five workloads.
+
+       bare        l2             routed             overlay
+     node  node  ctr    ctr     ctr     ctr      ctr        ctr
+       |    |     |      |       |       |        |          |
+       |    |    cbr0   cbr0    cbr0    cbr0     cbr0 )====( cbr0     ====  VXLAN
+       |    |     |      |       |       |        |          |
+       +-OVS+     +--OVS-+       +--OVS--+        +----OVS---+
+       switch   switch, proxy    L3 gateway          switch
+                    ARP
+
+bare has no containers and is what the others are related to: each block measures every design once, in an order
+drawn anew, and a ratio compares values of the same block only.
+
+    sudo experiments/compare.py
+    sudo experiments/compare.py bare overlay --profile standard --nodes 6 --containers 2
+"""
+
+import _environment
+
+from emu.measure.words import QUESTIONS, claim, differs
+from emu.measure.workloads import WORKLOADS
+
+
+def main() -> None:
+    """Measure everything and print each difference from bare that is shown."""
+    folder, summary = _environment.measure(__doc__, list(WORKLOADS))
+    for question in QUESTIONS:
+        for spec in summary.specs:
+            cell = summary.cell(spec, question.workload, question.metric)
+            if cell is not None and cell.ratio is not None and differs(cell.ratio):
+                print(claim(cell, question, spec))
+    print(f"{'trusted' if summary.verdict.trusted else 'NOT TRUSTED'}; report: {folder}/report.html")
+
+
+if __name__ == "__main__":
+    _environment.run(main)

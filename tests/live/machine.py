@@ -1,0 +1,92 @@
+"""The machine seen from outside of all labs, and how tests call the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LEFT_AFTER_S = 5.0
+"""When the machine is judged after a lab's end, by the contract."""
+
+_OURS = ("emu.live", "-m emu", "-m controllers", "ovs-vswitchd", "ovsdb-server", "kubenet")
+
+
+def emu_command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "emu", *words]
+
+
+def emu(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(emu_command(*words), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+
+
+def wait_for(what: str, condition: Callable[[], bool], deadline_s: float = 300.0) -> None:
+    """Wait for a condition; the deadline detects hangs and is far beyond anything usual."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"in vain: {what}")
+        time.sleep(0.05)
+
+
+def assert_nothing_left(before: Snapshot) -> None:
+    """Nothing is new on the machine, five seconds after the end of a lab at the latest."""
+    end = time.monotonic() + LEFT_AFTER_S
+    while (left := before.leftovers()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not left
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a lab could leave behind: namespaces, mounts, processes, links, sysctls, files."""
+
+    namespaces: frozenset[str]
+    mounts: frozenset[str]
+    processes: frozenset[str]
+    links: frozenset[str]
+    sysctls: frozenset[str]
+    files: frozenset[str]
+
+    def leftovers(self) -> dict[str, set[str]]:
+        """What is there now and was not when this snapshot was taken."""
+        now = vars(Snapshot.take())
+        return {what: new for what, seen in vars(self).items() if (new := {*now[what]} - {*seen})}
+
+    @staticmethod
+    def take() -> Snapshot:
+        namespaces, processes = set(), set()
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit():
+                continue
+            try:
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                namespaces |= {str((folder / "ns" / kind).readlink()) for kind in ("net", "mnt", "pid")}
+            except OSError:  # gone meanwhile, or another user's
+                continue
+            if any(mark in words for mark in _OURS):
+                processes.add(f"{folder.name} {words}")
+        folders = (Path("/run"), Path("/tmp"), Path("/var/run/netns"), CHECKOUT, Path.home())
+        return Snapshot(
+            frozenset(namespaces),
+            frozenset(Path("/proc/self/mounts").read_text().splitlines()),
+            frozenset(processes),
+            frozenset(
+                subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
+            ),
+            frozenset(
+                f"{name}={Path(f'/proc/sys/{name}').read_text()}"
+                for name in (
+                    "net/core/rmem_max",
+                    "net/core/rmem_default",
+                    "net/ipv4/ip_forward",
+                    "kernel/pty/max",
+                    "net/ipv4/conf/all/rp_filter",
+                )
+            ),
+            frozenset(str(path) for folder in folders if folder.exists() for path in folder.iterdir()),
+        )

@@ -1,0 +1,199 @@
+"""What depends on a framework: messages on the wire, guarding, the status socket's answers, the launcher's refusals."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from ipaddress import IPv4Network
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from controllers import answering, learning, routing
+from controllers.framework import choose, guarded
+from controllers.pipeline import Add, Cookie, Delete, DeleteAll, Kind, Message, Owner, Send, message
+from controllers.plan import Binding, Gateway, Neighbor, Route
+from controllers.status import respond
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONTROLLERS = REPOSITORY / "controllers"
+
+NEIGHBOR = Neighbor("192.168.1.1", "12:22:33:44:55:01", 1)
+GATEWAY = Gateway(
+    "192.168.0.1", "12:22:33:44:55:fe", (1, 2), (NEIGHBOR,), (Route(IPv4Network("0.0.0.0/0"), NEIGHBOR.ip),)
+)
+FLOWS = [
+    *learning.standing_flows(),
+    *learning.planned_flows({NEIGHBOR.mac: 1}),
+    *learning.station_flows("02:00:00:00:00:77", 3, learning.LEARNED, 300),
+    *answering.flows([IPv4Network("10.0.0.0/16")], [Binding("10.0.3.2", "12:22:33:44:55:03", 3)]),
+    *routing.flows(GATEWAY),
+]
+MESSAGES: list[Message] = [
+    *(Add(flow) for flow in FLOWS),
+    Delete(FLOWS[-1]),
+    DeleteAll(Owner.L2_SWITCH, Kind.LEARNED),
+    DeleteAll(Owner.L3_GATEWAY),
+    Send(3, b"frame"),
+]
+
+
+def datapath(package: str) -> Any:
+    """Enough of a datapath for making messages."""
+    protocol = pytest.importorskip(f"{package}.ofproto.ofproto_protocol", reason=f"{package} is not installed")
+    return protocol.ProtocolDesc(version=4)
+
+
+def encoded(package: str) -> list[bytes]:
+    target, result = datapath(package), []
+    for item in MESSAGES:
+        made = message(target, item)
+        made.set_xid(1)
+        made.serialize()
+        result.append(bytes(made.buf))
+    return result
+
+
+def test_both_frameworks_write_the_same_bytes() -> None:
+    assert encoded("ryu") == encoded("os_ken")
+
+
+@pytest.mark.parametrize("package", ["ryu", "os_ken"])
+def test_flows_are_read_back_as_they_were_meant(package: str) -> None:
+    target = datapath(package)
+    parser = importlib.import_module(f"{package}.ofproto.ofproto_parser")
+    for flow, data in zip(FLOWS, encoded(package), strict=False):
+        read = parser.msg(target, 4, data[1], len(data), 1, data)
+        assert (read.table_id, read.priority, read.cookie) == (flow.table, flow.priority, flow.cookie.value)
+        expected = {name: value for name, value in flow.match if value != ("0.0.0.0", "0.0.0.0")}
+        assert {name: read.match[name] for name, _ in read.match.items()}.keys() == expected.keys()
+        assert read.idle_timeout == flow.idle_timeout_s
+        assert read.flags == (target.ofproto.OFPFF_SEND_FLOW_REM if flow.idle_timeout_s else 0)
+        assert len(read.instructions) == sum((bool(flow.actions), flow.metadata is not None, flow.goto is not None))
+
+
+@pytest.mark.parametrize("package", ["ryu", "os_ken"])
+def test_a_delete_of_one_kind_spares_the_others(package: str) -> None:
+    made = message(datapath(package), DeleteAll(Owner.L2_SWITCH, Kind.LEARNED))
+    chosen = {
+        cookie
+        for cookie in (Cookie(owner, kind) for owner in Owner for kind in Kind)
+        if (cookie.value ^ made.cookie) & made.cookie_mask == 0
+    }
+    assert chosen == {learning.LEARNED}
+
+
+def test_cookies_come_back() -> None:
+    for owner in Owner:
+        for kind in Kind:
+            assert Cookie.read(Cookie(owner, kind).value) == Cookie(owner, kind)
+            assert Cookie.read(Cookie(owner, kind).value | 0xFFFFFFFF) == Cookie(owner, kind), "low bits are free"
+    assert Cookie.read(0) is None
+    assert Cookie.read(0xFFFFFFFFFFFFFFFF) is None
+
+
+def test_a_guarded_handler_never_raises_and_tells() -> None:
+    failures: list[tuple[str, Exception]] = []
+
+    class Handlers:
+        def failed(self, where: str, error: Exception) -> None:
+            failures.append((where, error))
+
+        @guarded
+        def divide(self, dividend: int) -> float:
+            return 1 / dividend
+
+        @guarded
+        def end(self) -> None:
+            raise SystemExit
+
+    handlers = Handlers()
+    assert handlers.divide(2) == 0.5
+    assert handlers.divide(0) is None
+    ((where, error),) = failures
+    assert where.endswith("Handlers.divide")
+    assert isinstance(error, ZeroDivisionError)
+    with pytest.raises(SystemExit):
+        handlers.end()
+
+
+def test_the_framework_that_is_not_there_is_named() -> None:
+    with pytest.raises(ImportError, match="no such framework: pox"):
+        choose("pox")
+
+
+def test_status_requests() -> None:
+    controller = SimpleNamespace(status=lambda: {"ready": True}, forget=lambda: {"learned": []})
+    answers = {
+        b'{"op": "status"}': {"ready": True},
+        b'{"op": "forget"}': {"learned": []},
+        b'{"op": "explode"}': {"error": "no such op: 'explode'"},
+        b"[]": {"error": "no such op: None"},
+        b'{"op": {"a": 1}}': {"error": "no such op: {'a': 1}"},
+        b"\xff\xfe": {"error": "not JSON"},
+        b"": {"error": "not JSON"},
+        b"[" * 100000: {"error": "not JSON"},
+    }
+    for request, answer in answers.items():
+        assert respond(controller, request) == answer, request[:20]
+
+
+def launch(*arguments: str) -> tuple[int, list[str]]:
+    argv = [sys.executable, "-m", "controllers", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=REPOSITORY, check=False)
+    return done.returncode, done.stderr.splitlines()
+
+
+def test_the_launcher_tells_every_mistake_at_once(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"control": {"apps": ["l2_switch"], "dpid": 0}}), encoding="utf-8")
+    status, said = launch("pox", "l2_switch", "l3_gateway", "--listen", "localhost:99999", "--plan", str(plan))
+    assert status == 2
+    assert said == [
+        "controllers: --listen: 'localhost:99999' is not ADDRESS:PORT with a numeric address",
+        f"controllers: {plan}: control.dpid: 0 is not a datapath id",
+        "controllers: no such application: pox (there are l2_switch, proxy_arp, l3_gateway)",
+        "controllers: l3_gateway is a router: it shares its switch with no other application",
+    ]
+    plan.write_text("{", encoding="utf-8")
+    status, said = launch("--plan", str(plan))
+    assert (status, len(said)) == (2, 1)
+    assert said[0].startswith(f"controllers: {plan}: Expecting property name")
+
+
+def imports(path: Path) -> set[str]:
+    """The top-level packages a file imports, by any import statement."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or ".")
+    return found
+
+
+PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "routing", "describe")
+
+
+@pytest.mark.parametrize("path", sorted(CONTROLLERS.glob("*.py")), ids=lambda path: path.stem)
+def test_who_knows_whom(path: Path) -> None:
+    names = imports(path)
+    tops = {name.split(".")[0] for name in names}
+    assert not tops & {"emu", "ryu", "os_ken", "eventlet"}, "frameworks are loaded by name, in framework.py alone"
+    if path.stem in PURE:
+        allowed = {f"controllers.{name}" for name in PURE} | {"controllers"}
+        assert {name for name in names if name.startswith("controllers")} <= allowed
+        assert not tops & {"time", "os", "socket", "random", "subprocess", "logging"}
+
+
+def test_the_page_shows_the_tables_as_they_are() -> None:
+    from controllers.describe import gateway_example, switch_example
+
+    page = (REPOSITORY / "docs" / "controllers.md").read_text(encoding="utf-8")
+    assert switch_example() in page, "python -m controllers.describe prints the tables"
+    assert gateway_example() in page, "python -m controllers.describe prints the tables"

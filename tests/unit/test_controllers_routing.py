@@ -1,0 +1,149 @@
+"""Where the gateway's flows take packets, and what its controller says."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import Any
+
+import pytest
+
+from controllers.limits import TokenBucket
+from controllers.pipeline import CONTROLLER, IN_PORT, Kind
+from controllers.plan import Gateway, Neighbor, Route
+from controllers.routing import ERRORS_BURST, answer, error_limit, flows
+from controllers.wire import parse_ethernet, parse_ipv4
+from tests.unit.test_controllers_fake_switch import FakeSwitch
+from tests.unit.test_controllers_wire import datagram, echo_request
+
+MAC = "12:22:33:44:55:fe"
+MACS = {1: "12:22:33:44:55:01", 2: "02:23:45:67:89:02", 3: "12:22:33:44:55:03"}
+PREFIXES = {
+    "192.168.1.1/32": 1,
+    "192.168.1.3/32": 3,
+    "10.0.0.0/8": 1,
+    "10.0.0.0/16": 2,
+    "10.0.3.0/24": 3,
+    "10.0.3.7/32": 1,
+}
+GATEWAY = Gateway(
+    "192.168.0.1",
+    MAC,
+    tuple(MACS),
+    tuple(Neighbor(f"192.168.1.{port}", mac, port) for port, mac in MACS.items()),
+    tuple(Route(IPv4Network(prefix), f"192.168.1.{port}") for prefix, port in PREFIXES.items()),
+)
+SWITCH = FakeSwitch(flows(GATEWAY))
+
+
+def send(
+    dst: str, *, port: int = 1, ttl: int = 64, eth_dst: str = MAC, **fields: Any
+) -> list[tuple[int, Any, dict[str, Any]]]:
+    packet = {"eth_type": 0x0800, "ipv4_dst": dst, "nw_ttl": ttl, "ip_proto": 6, **fields}
+    return SWITCH.outputs(in_port=port, eth_src=MACS[1], eth_dst=eth_dst, **packet)
+
+
+@pytest.mark.parametrize(
+    ("dst", "port"),
+    [("10.0.3.2", 3), ("10.0.3.7", IN_PORT), ("10.0.9.9", 2), ("10.9.9.9", IN_PORT), ("192.168.1.3", 3)],
+)
+def test_the_longest_prefix_wins(dst: str, port: int) -> None:
+    ((to, _, packet),) = send(dst)
+    assert to == port
+    assert packet["eth_src"] == MAC
+    assert packet["eth_dst"] == MACS[1 if port == IN_PORT else port]
+    assert packet["nw_ttl"] == 63
+
+
+def why(made: list[tuple[int, Any, dict[str, Any]]]) -> Kind:
+    """Why the one thing made is a packet-in."""
+    ((port, flow, _),) = made
+    assert port == CONTROLLER
+    kind: Kind = flow.cookie.kind
+    return kind
+
+
+def test_what_the_controller_has_to_say_something_about() -> None:
+    assert why(send("172.16.0.1")) is Kind.NO_ROUTE
+    assert why(send("172.16.0.1", ttl=1)) is Kind.NO_ROUTE
+    assert why(send("10.0.3.2", ttl=1)) is Kind.TTL_EXPIRED
+    assert why(send("10.0.3.2", ttl=0)) is Kind.TTL_EXPIRED
+    assert why(send("10.0.3.7", ttl=1)) is Kind.TTL_EXPIRED
+    assert why(send("192.168.0.1", ip_proto=1, icmpv4_type=8, ttl=1)) is Kind.TO_GATEWAY
+    assert why(send("192.168.0.1", ip_proto=17)) is Kind.TO_GATEWAY
+
+
+def test_what_a_router_ignores() -> None:
+    assert send("10.0.3.2", eth_dst=MACS[3]) == [], "another's frame: it is no switch"
+    assert send("10.0.3.2", eth_dst="ff:ff:ff:ff:ff:ff") == []
+    assert send("10.0.3.2", port=4) == [], "not one of its ports"
+    assert send("192.168.0.1") == [], "TCP to itself"
+    for dst in ("224.0.0.5", "255.255.255.255", "127.0.0.1", "0.1.2.3"):
+        assert send(dst) == [], dst
+
+
+@pytest.mark.parametrize("eth_dst", ["ff:ff:ff:ff:ff:ff", MAC])
+def test_arp_for_its_own_address_is_answered_by_the_switch(eth_dst: str) -> None:
+    question = {
+        "eth_type": 0x0806,
+        "arp_op": 1,
+        "arp_sha": MACS[2],
+        "arp_spa": "192.168.1.2",
+        "arp_tha": "00:00:00:00:00:00",
+    }
+    ((port, _, reply),) = SWITCH.outputs(in_port=2, eth_src=MACS[2], eth_dst=eth_dst, arp_tpa="192.168.0.1", **question)
+    assert port == IN_PORT
+    assert (reply["eth_src"], reply["eth_dst"], reply["arp_op"]) == (MAC, MACS[2], 2)
+    assert (reply["arp_sha"], reply["arp_spa"]) == (MAC, "192.168.0.1")
+    assert (reply["arp_tha"], reply["arp_tpa"]) == (MACS[2], "192.168.1.2")
+    for other in ("192.168.1.1", "10.0.3.2", "192.168.0.2"):
+        assert SWITCH.outputs(in_port=2, eth_src=MACS[2], eth_dst=eth_dst, arp_tpa=other, **question) == []
+
+
+def test_a_next_hop_is_two_flows_however_many_routes_lead_there() -> None:
+    more = tuple(Route(IPv4Network(f"10.1.{third}.0/24"), "192.168.1.3") for third in range(100))
+    grown = Gateway(GATEWAY.ip, MAC, GATEWAY.ports, GATEWAY.neighbors, GATEWAY.routes + more)
+    assert len(flows(grown)) == len(flows(GATEWAY)) + 100
+
+
+def said(kind: Kind, frame: bytes, limit: TokenBucket | None = None) -> tuple[int, int] | None:
+    """Type and code of the answer, which goes back by the port and to the MAC that the frame came from."""
+    send = answer(GATEWAY, limit or error_limit(0), kind, 2, frame, now_s=0)
+    if send is None:
+        return None
+    eth, ip = parse_ethernet(send.frame), parse_ipv4(send.frame)
+    assert eth is not None
+    assert ip is not None
+    assert (send.port, eth.src, eth.dst) == (2, MAC, "02:00:00:00:00:05")
+    assert (ip.src, ip.dst, ip.ttl) == ("192.168.0.1", "10.0.1.2", 64)
+    return send.frame[34], send.frame[35]
+
+
+def test_each_reason_has_its_message() -> None:
+    assert said(Kind.NO_ROUTE, datagram()) == (3, 0)
+    assert said(Kind.TTL_EXPIRED, datagram(ttl=1)) == (11, 0)
+    assert said(Kind.TO_GATEWAY, datagram(dst="192.168.0.1")) == (3, 3)
+    assert said(Kind.TO_GATEWAY, echo_request("192.168.0.1")) == (0, 0)
+    assert said(Kind.TO_GATEWAY, echo_request("10.0.3.2")) is None, "not for the gateway"
+    assert said(Kind.PLANNED, datagram()) is None
+
+
+def test_errors_are_limited_and_echo_replies_are_not() -> None:
+    limit = error_limit(0)
+    told = [said(Kind.NO_ROUTE, datagram(), limit) for _ in range(int(ERRORS_BURST) + 10)]
+    assert told.count((3, 0)) == ERRORS_BURST
+    assert said(Kind.TO_GATEWAY, echo_request("192.168.0.1"), limit) == (0, 0)
+
+
+def test_what_may_not_be_answered_takes_no_token() -> None:
+    limit = TokenBucket(rate_per_s=1, burst=1, tokens=1, filled_s=0)
+    assert said(Kind.NO_ROUTE, datagram(fragment=100), limit) is None
+    assert said(Kind.NO_ROUTE, datagram(), limit) == (3, 0)
+    assert said(Kind.NO_ROUTE, datagram(), limit) is None
+
+
+def test_a_bucket_fills_with_time_and_no_further_than_its_brim() -> None:
+    bucket = TokenBucket(rate_per_s=8, burst=2, tokens=2, filled_s=100)
+    assert [bucket.take(100) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(100.125), bucket.take(100.125)] == [True, False]
+    assert [bucket.take(200) for _ in range(3)] == [True, True, False]
+    assert not bucket.take(150), "a clock that goes back fills nothing"

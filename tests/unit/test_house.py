@@ -1,0 +1,55 @@
+"""Who may know whom, read from the imports."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+MACHINE = {"mininet", "subprocess", "socket", "pyroute2", "ctypes"}
+FRAMEWORKS = {"ryu", "os_ken", "eventlet"}
+PURE_SOCKET_USERS = {"emu/packets.py"}
+"""These convert addresses with ``socket``'s functions and open nothing."""
+
+
+def modules() -> list[str]:
+    folders = ("emu", "controllers", "experiments")
+    return sorted(str(path.relative_to(CHECKOUT)) for folder in folders for path in (CHECKOUT / folder).rglob("*.py"))
+
+
+def imports(module: str) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse((CHECKOUT / module).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or ""} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def roots(module: str) -> set[str]:
+    return {name.partition(".")[0] for name in imports(module)}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports(module: str) -> None:
+    top = module.split("/")[0]
+    if top == "emu":
+        assert "controllers" not in roots(module)
+        if not module.startswith("emu/live/") and module not in PURE_SOCKET_USERS:
+            assert not roots(module) & MACHINE
+    if top == "controllers":
+        assert not roots(module) & {"emu", "mininet"}
+        if module != "controllers/framework.py":
+            assert not roots(module) & FRAMEWORKS
+    if module.startswith(("emu/designs/", "emu/backends/")) or module in ("emu/model.py", "emu/addressing.py"):
+        assert not [name for name in imports(module) if name.startswith(("emu.live", "emu.measure"))]
+    if module.startswith("emu/live/") and module != "emu/live/lab.py":
+        assert not [name for name in imports(module) if name.startswith("emu.designs")]
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_file_is_longer_than_400_lines(module: str) -> None:
+    assert len((CHECKOUT / module).read_text().splitlines()) <= 400

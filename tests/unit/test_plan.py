@@ -1,0 +1,212 @@
+"""Plans: what every design must satisfy, and the deck's own scenario to the letter."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from emu.addressing import letters, mac_of, node_addresses, pod_subnet_prefix
+from emu.backends import all_backends
+from emu.checks import plan_problems
+from emu.designs import all_designs, make_plan, make_plans, parse_design
+from emu.errors import UsageError
+from emu.model import SWITCH, Plan, Scenario
+
+SPECS = sorted(
+    {
+        f"{design.name}:{key}={value}"
+        for design in all_designs().values()
+        for key, parameter in design.parameters.items()
+        for value in parameter.values
+    }
+    | {*all_designs()}
+)
+SCENARIOS = {
+    "deck": Scenario(),
+    "smallest": Scenario(nodes=2, containers=0),
+    "uniform": Scenario(nodes=5, containers=2),
+    "jumbo": Scenario(nodes=3, containers=1, mtu=9000),
+    "elsewhere": Scenario(nodes=3, containers=2, pod_cidr="172.20.0.0/16", node_cidr="10.9.0.0/24"),
+}
+
+
+def plan_of(spec: str, scenario: Scenario = SCENARIOS["deck"]) -> Plan:
+    return make_plan(parse_design(spec), scenario)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+@pytest.mark.parametrize("spec", SPECS)
+class TestEveryDesign:
+    def test_plans_are_equal_byte_for_byte(self, spec: str, scenario: Scenario) -> None:
+        assert plan_of(spec, scenario).to_json() == plan_of(spec, scenario).to_json()
+
+    def test_plans_are_sound(self, spec: str, scenario: Scenario) -> None:
+        assert plan_problems(plan_of(spec, scenario)) == []
+
+    def test_macs_are_unicast_and_nobody_elses_on_a_segment(self, spec: str, scenario: Scenario) -> None:
+        plan = plan_of(spec, scenario)
+        macs = [device.mac for machine in plan.machines for device in machine.devices]
+        assert all(int(mac[:2], 16) & 1 == 0 for mac in macs)
+        shared = {node.mac for node in plan.nodes} if plan.design == "l2" else set()  # cbr0 and its port eth0
+        others = [mac for mac in macs if mac not in shared]
+        assert len(others) == len(set(others))
+
+    def test_there_is_a_path_for_every_pair(self, spec: str, scenario: Scenario) -> None:
+        plan = plan_of(spec, scenario)
+        path = all_designs()[plan.design].path
+        known = {f"{m.name}:{d.name}" for m in plan.machines for d in m.devices}
+        known |= {f"{SWITCH}:{port.device}" for port in plan.switch.ports}
+        for src in plan.by_name:
+            for dst in plan.by_name:
+                if src == dst:
+                    continue
+                hops = path(plan, src, dst)
+                assert (hops[0].machine, hops[0].direction) == (src, "out")
+                assert (hops[-1].machine, hops[-1].direction) == (dst, "in")
+                assert hops[0].ttl == 64
+                assert all(before.ttl - after.ttl in (0, 1) for before, after in pairwise(hops))
+                assert {hop.point for hop in hops} <= known
+
+    def test_claims_have_names_of_their_own_and_rest_on_earlier_ones(self, spec: str, scenario: Scenario) -> None:
+        plan = plan_of(spec, scenario)
+        claims = all_designs()[plan.design].claims(plan)
+        seen: set[str] = set()
+        for claim in claims:
+            assert claim.id not in seen
+            assert seen.issuperset(claim.needs)
+            assert claim.text
+            assert claim.source
+            seen.add(claim.id)
+        assert "reach" in seen
+
+    def test_routes_to_endpoints_pin_congestion_control(self, spec: str, scenario: Scenario) -> None:
+        plan = plan_of(spec, scenario)
+        for name in plan.endpoints or ():
+            assert {route.congctl for route in plan.by_name[name].routes} == {"cubic"}
+
+
+def test_the_decks_addresses() -> None:
+    plan = plan_of("l2")
+    assert [(n.name, n.address, n.mac) for n in plan.nodes] == [
+        ("node-a", "192.168.1.1", "12:22:33:44:55:01"),
+        ("node-b", "192.168.1.2", "02:23:45:67:89:02"),
+        ("node-c", "192.168.1.3", "12:22:33:44:55:03"),
+        ("node-d", "192.168.1.4", "02:23:45:67:89:04"),
+    ]
+    assert [(c.name, c.node, c.address, c.mac) for n in plan.nodes for c in n.containers] == [
+        ("ctr-1", "node-a", "10.0.1.2", "aa:bb:cc:dd:e1:01"),
+        ("ctr-2", "node-a", "10.0.1.3", "0a:58:0a:00:01:03"),
+        ("ctr-3", "node-a", "10.0.1.4", "0a:58:0a:00:01:04"),
+        ("ctr-4", "node-c", "10.0.3.2", "aa:bb:cc:dd:e3:02"),
+        ("ctr-5", "node-c", "10.0.3.3", "0a:58:0a:00:03:03"),
+        ("ctr-6", "node-c", "10.0.3.4", "0a:58:0a:00:03:04"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "src", "dst", "ttl"),
+    [
+        ("bare", "node-a", "node-c", 64),
+        ("l2", "ctr-1", "ctr-4", 63),
+        ("l2", "ctr-1", "ctr-2", 64),
+        ("l2", "ctr-1", "node-c", 63),
+        ("routed", "ctr-1", "ctr-4", 61),
+        ("routed", "node-a", "node-c", 63),
+        ("overlay", "ctr-1", "ctr-4", 62),
+        ("overlay", "node-a", "node-c", 64),
+    ],
+)
+def test_ttl_at_the_far_end(spec: str, src: str, dst: str, ttl: int) -> None:
+    plan = plan_of(spec)
+    assert all_designs()[plan.design].path(plan, src, dst)[-1].ttl == ttl
+
+
+@pytest.mark.parametrize("backend", all_backends().values(), ids=all_backends())
+def test_pods_mtu_is_the_underlays_less_the_overhead(backend: object) -> None:
+    plan = plan_of(f"overlay:backend={backend.name}", SCENARIOS["jumbo"])  # type: ignore[attr-defined]
+    expected = 9000 - backend.overhead_bytes  # type: ignore[attr-defined]
+    mtus = {(m.kind, d.name.partition("-")[0]): d.mtu for m in plan.machines for d in m.devices}
+    assert mtus.pop(("node", "eth0")) == 9000
+    assert set(mtus.values()) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "endpoints"),
+    [
+        (Scenario(), ("ctr-1", "ctr-4")),
+        (Scenario(nodes=2, containers=2), ("ctr-1", "ctr-3")),
+        (Scenario(nodes=9, containers=4), ("ctr-1", "ctr-9")),
+        (Scenario(nodes=9, containers=0), None),
+    ],
+)
+def test_endpoints_are_roles_in_the_plan(scenario: Scenario, endpoints: tuple[str, str] | None) -> None:
+    assert plan_of("routed", scenario).endpoints == endpoints
+
+
+def test_endpoints_of_bare_are_nodes() -> None:
+    assert plan_of("bare").endpoints == ("node-a", "node-c")
+    assert plan_of("bare", Scenario(nodes=2)).endpoints == ("node-a", "node-b")
+
+
+def test_nodes_skip_what_is_kept_for_others() -> None:
+    addresses = list(node_addresses("192.168.0.0/16"))
+    assert addresses[:4] == ["192.168.1.1", "192.168.1.2", "192.168.1.3", "192.168.1.4"]
+    assert addresses[254] == "192.168.2.1"
+    assert not [a for a in addresses if a.startswith(("192.168.0.", "192.168.254.", "192.168.255."))]
+
+
+@pytest.mark.parametrize(("number", "name"), [(1, "a"), (26, "z"), (27, "aa"), (702, "zz"), (703, "aaa")])
+def test_letters(number: int, name: str) -> None:
+    assert letters(number) == name
+
+
+def test_macs_follow_from_addresses() -> None:
+    assert mac_of("10.0.1.3") == "0a:58:0a:00:01:03"
+    assert mac_of("10.0.3.2") == "aa:bb:cc:dd:e3:02"
+
+
+@pytest.mark.parametrize(("containers", "prefix"), [(0, 24), (3, 24), (252, 24), (253, 23), (508, 23), (509, 22)])
+def test_pod_subnets_grow_with_what_they_hold(containers: int, prefix: int) -> None:
+    assert pod_subnet_prefix(containers) == prefix
+
+
+def test_the_largest_deck_numbering_and_one_more() -> None:
+    assert len(plan_of("routed", Scenario(nodes=255, containers=0)).nodes) == 255
+    with pytest.raises(UsageError, match="wider"):
+        plan_of("routed", Scenario(nodes=256, containers=0))
+    assert len(plan_of("routed", Scenario(nodes=300, containers=0, pod_cidr="10.0.0.0/8")).nodes) == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("star", ["no design 'star'", "bare"]),
+        ("l2:proxy_arp=node", ["proxy_arp=node is not built yet"]),
+        ("l2:proxy_arp=nobody", ["proxy_arp takes controller|switch|node"]),
+        ("overlay:colour=red,backend=udp", ["'colour=red'", "backend=udp is not built yet"]),
+        ("routed:routes=static,routes=static", ["given twice"]),
+        ("bare:x", ["'x' is no KEY=VALUE"]),
+    ],
+)
+def test_a_design_that_is_none(text: str, words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_design(text)
+    assert all(any(word in problem for problem in caught.value.problems) for word in words)
+
+
+def test_parameters_have_defaults() -> None:
+    assert parse_design("overlay").params == {"backend": "vxlan", "outside": "none"}
+    assert plan_of("l2").spec == "l2:proxy_arp=controller"
+
+
+def test_all_mistakes_at_once() -> None:
+    scenario = Scenario(nodes=1, containers=-1, mtu=10, pod_cidr="10.0.0.0/33", node_cidr="192.168.0.1/16")
+    with pytest.raises(UsageError) as caught:
+        make_plans(["star", "l2:a=b"], scenario)
+    assert len(caught.value.problems) == 7
+
+
+def test_networks_that_overlap() -> None:
+    with pytest.raises(UsageError, match="overlap"):
+        plan_of("l2", Scenario(pod_cidr="192.168.0.0/20"))

@@ -1,0 +1,80 @@
+"""Scenario options from words, from Python and from YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emu.errors import UsageError
+from emu.model import Scenario
+from emu.scenario import OPTIONS, from_file, from_mapping
+
+
+def problems_of(values: dict[str, Any]) -> list[str]:
+    with pytest.raises(UsageError) as caught:
+        from_mapping(values)
+    return list(caught.value.problems)
+
+
+def test_the_defaults_are_the_decks() -> None:
+    assert from_mapping({}) == Scenario()
+    assert from_mapping({option.field: None for option in OPTIONS}).is_deck
+
+
+def test_words_are_converted() -> None:
+    given = {"nodes": "7", "containers": 2, "mtu": "9000", "pod_cidr": "10.0.0.0/8", "offload": "on", "sdn": "os-ken"}
+    expected = Scenario(nodes=7, containers=2, mtu=9000, pod_cidr="10.0.0.0/8", offload="on", sdn="os-ken")
+    assert from_mapping(given) == expected
+
+
+def test_every_mistake_is_named() -> None:
+    found = problems_of({"nodes": "many", "colour": "red", "offload": "maybe", "delay": "3", "datapath": "afxdp"})
+    assert found == [
+        "--nodes takes N, not 'many'",
+        "unknown scenario option 'colour'; there are: " + ", ".join(option.name for option in OPTIONS),
+        "--offload takes on|off, not 'maybe'",
+        "--delay is not built yet",
+        "--datapath afxdp is not built yet",
+    ]
+
+
+@pytest.mark.parametrize("value", [True, 2.5, "2.5", [2], {"a": 1}, ""])
+def test_a_number_of_nodes_is_a_whole_number(value: object) -> None:
+    assert len(problems_of({"nodes": value})) == 1
+
+
+def test_a_file_and_what_the_command_line_overrides(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text("nodes: 8\ncontainers: 2\noffload: on\npod-cidr: 10.64.0.0/12\n")
+    expected = Scenario(nodes=9, containers=2, offload="on", pod_cidr="10.64.0.0/12")
+    assert from_file(file, {"nodes": "9", "mtu": None}) == expected
+
+
+def test_a_file_with_five_mistakes_names_each_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text("nodes: many\ncolour: red\n\nloss: 3\ncontainers: 2\ncontainers: 3\nsdn: [ryu]\n")
+    with pytest.raises(UsageError) as caught:
+        from_file(file, {})
+    lines = sorted(problem.split(": ")[0] for problem in caught.value.problems)
+    assert lines == [f"{file}:{line}" for line in (1, 2, 4, 6, 7)]
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "nodes: [\n", "just words"])
+def test_a_file_that_is_no_scenario(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError):
+        from_file(file, {})
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        from_file(tmp_path / "none.yaml", {})
+
+
+def test_an_empty_file_is_the_deck(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text("# nothing\n")
+    assert from_file(file, {}) == Scenario()
