@@ -19,12 +19,13 @@ from collections.abc import Callable, Sequence  # noqa: E402
 from datetime import datetime, timezone  # noqa: E402
 
 from emu.designs import DEFAULT_DESIGNS, make_plans  # noqa: E402
-from emu.errors import EmuError  # noqa: E402
+from emu.errors import EmuError, UsageError  # noqa: E402
 from emu.measure.blocks import PROFILES  # noqa: E402
-from emu.measure.compare import compare  # noqa: E402
+from emu.measure.compare import compare, problems_of  # noqa: E402
 from emu.measure.progress import Progress  # noqa: E402
 from emu.measure.results import default_name, read_folder  # noqa: E402
 from emu.measure.summary import Summary, summarise  # noqa: E402
+from emu.model import Plan  # noqa: E402
 from emu.scenario import OPTIONS, from_mapping  # noqa: E402
 
 
@@ -39,9 +40,17 @@ def measure(about: str, workloads: Sequence[str]) -> tuple[Path, Summary]:
     for option in options:
         parser.add_argument(f"--{option.name}", metavar=option.metavar, help=option.help)
     arguments = parser.parse_args()
-    scenario = from_mapping({option.field: getattr(arguments, option.field) for option in options})
-    plans = make_plans(arguments.designs or DEFAULT_DESIGNS, scenario)
+    given = {option.field: getattr(arguments, option.field) for option in options}
+    plans: Sequence[Plan] = ()
+    problems: list[str] = []
+    try:
+        plans = make_plans(arguments.designs or DEFAULT_DESIGNS, from_mapping(given))
+    except UsageError as error:
+        problems.extend(error.problems)
     out = arguments.out or CHECKOUT / "results" / default_name(datetime.now(timezone.utc), kind)
+    problems += problems_of(plans, workloads, arguments.profile, out)
+    if problems:
+        raise UsageError(*problems)
     folder = compare(plans, workloads, arguments.profile, out, sys.argv, Progress(sys.stderr))
     return folder, summarise(read_folder(folder))
 

@@ -91,15 +91,15 @@ class LabSwitch(LazyShell, OVSSwitch):
 class LabInterface(Intf):
     """An interface that exists, has its address, and is not to be moved."""
 
-    def __init__(self, name: str, node: Node, mac: str | None) -> None:
+    def __init__(self, name: str, node: Node, mac: str | None, address: str | None) -> None:
         super().__init__(name, node=node, mac=mac, moveIntfFn=lambda *_: None)
+        self.ip = address
 
-    def updateIP(self) -> str | None:
+    def updateIP(self) -> str | None:  # noqa: N802 (Mininet's name)
         """The address of the plan: interfaces do not change it."""
-        address: str | None = self.node.IP() if isinstance(self.node, LabHost) else None
-        return address
+        return self.ip
 
-    updateAddr = updateIP
+    updateAddr = updateIP  # noqa: N815 (Mininet's name)
 
 
 class LabLink(Link):
@@ -128,12 +128,13 @@ def mininet_of(plan: Plan, spaces: Mapping[str, Namespace]) -> Mininet:
     net.nameToNode[BRIDGE] = switch
     for machine in plan.machines:
         host = LabHost(machine.name, spaces[machine.name], machine.address)
-        for device in sorted(machine.devices, key=lambda d: d.name not in {a.device for a in machine.addresses}):
-            LabInterface(device.name, host, device.mac)
+        addresses = {item.device: item.address for item in reversed(machine.addresses)}
+        for device in sorted(machine.devices, key=lambda d: addresses.get(d.name) != machine.address):
+            LabInterface(device.name, host, device.mac, addresses.get(device.name))
         net.hosts.append(host)
         net.nameToNode[machine.name] = host
     for port in plan.switch.ports:
-        near = LabInterface(port.device, switch, None)
+        near = LabInterface(port.device, switch, None, None)
         net.links.append(LabLink(net[port.machine].nameToIntf[port.machine_device], near))
     for link in plan.links:
         ends = (net[link.machine_a].nameToIntf[link.device_a], net[link.machine_b].nameToIntf[link.device_b])

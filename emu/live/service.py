@@ -50,11 +50,15 @@ class Service:
         self._start_controller()
         self.vswitch.start(offload=plan.scenario.offload == "on")
         self.spaces.update(namespaces.realise(plan, self.home))
+        # A switch that finds nobody listening waits a second before it tries again.
+        wait_until("the controller to listen", self._controller_listens, START_DEADLINE_S)
         self.vswitch.build(plan)
         if datapath == "netdev":
             self._suit_userspace_datapath()
         self.net = mininet_of(plan, self.spaces)
         wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
+        if errors := self.errors():
+            raise LabError(*errors)
 
     def _suit_userspace_datapath(self) -> None:
         """A userspace switch cannot finish what a device leaves to hardware inside a tunnel: neither the inner
@@ -92,13 +96,16 @@ class Service:
             self.controller = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _controller_ready(self) -> bool:
+        return bool(self.controller_status()["ready"])
+
+    def _controller_listens(self) -> bool:
         assert self.controller is not None
         if self.controller.poll() is not None:
             log = (FOLDER / "controller.log").read_text(errors="replace").strip().splitlines()
             raise LabError(f"the controller ended with status {self.controller.returncode}: {' | '.join(log[-3:])}")
         try:
-            return bool(self.controller_status()["ready"])
-        except OSError:  # not listening yet
+            return bool(self.controller_status())
+        except OSError:  # not yet
             return False
 
     def controller_status(self, op: str = "status") -> dict[str, Any]:

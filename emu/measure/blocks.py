@@ -29,9 +29,9 @@ class Profile:
 PROFILES: Mapping[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("quick", 6, Lengths(ping_packets=100, request_s=0.5, stream_s=1, first_packets=3)),
-        Profile("standard", 10, Lengths(ping_packets=400, request_s=1.0, stream_s=3, first_packets=4)),
-        Profile("paper", 20, Lengths(ping_packets=1000, request_s=3.0, stream_s=10, first_packets=8)),
+        Profile("quick", 6, Lengths(ping_packets=100, request_s=0.5, stream_s=1, first_packets=5)),
+        Profile("standard", 10, Lengths(ping_packets=400, request_s=1.0, stream_s=3, first_packets=10)),
+        Profile("paper", 20, Lengths(ping_packets=1000, request_s=3.0, stream_s=10, first_packets=20)),
     )
 }
 

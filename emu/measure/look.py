@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -65,7 +64,6 @@ def use_in_figures() -> None:
     import matplotlib
     from matplotlib import font_manager
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     installed = set(font_manager.get_font_names())
     matplotlib.rcParams.update(tokens()["figure"]["rcParams"])
     matplotlib.rcParams["font.sans-serif"] = [f for f in tokens()["font"]["matplotlib_sans"] if f in installed]

@@ -87,6 +87,7 @@ class ResultFolder:
                 folder._give(made)
         except OSError as error:
             raise UsageError(f"cannot make the result folder {path}: {error.strerror}") from None
+        folder.add_samples(())  # a run that is ended before its first sample has none, and that can be read back
         return folder
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from emu.measure.look import tokens
 from emu.measure.metrics import METRICS
 from emu.measure.results import SUMMARY_FORMAT, Stored, spec_of
 from emu.measure.stats import Estimate, block_medians, block_ratios, median_over_blocks
@@ -59,7 +60,7 @@ def _interval(estimate: Estimate) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run says. ``specs``: the designs in the order of the run."""
+    """What a run says. ``specs``: the designs in the order of the look, which every figure and table keeps to."""
 
     specs: tuple[str, ...]
     cells: Mapping[tuple[str, str, str], Cell]
@@ -81,7 +82,9 @@ class Summary:
 def summarise(stored: Stored) -> Summary:
     """The summary of a stored run, the verdict on it included. Seeded by the run's own seed."""
     run = stored.run
-    designs = {spec_of(d["design"], d["params"]): d for d in run["designs"]}
+    order = list(tokens()["design"])
+    in_order = sorted(run["designs"], key=lambda d: order.index(d["design"]) if d["design"] in order else len(order))
+    designs = {spec_of(d["design"], d["params"]): d for d in in_order}
     samples: dict[tuple[str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for sample in stored.samples:
         if sample.ok and sample.value is not None:

@@ -48,7 +48,7 @@ def number(value: float) -> str:
         return "0"
     if abs(value) >= 1000:
         return f"{round(value, 3 - len(f'{abs(value):.0f}')):,.0f}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
 def interval_text(estimate: Estimate, scale: float) -> str:

@@ -87,7 +87,9 @@ def test_a_wrong_proxy_mac() -> None:
     assert proxy is not None
     node_b = sound.nodes[1].mac
     bindings = tuple(replace(b, mac=node_b) if b.ip == "10.0.3.2" else b for b in proxy.bindings)
-    verdicts = broken(replace(sound, control=replace(sound.control, proxy_arp=replace(proxy, bindings=bindings))), sound)
+    verdicts = broken(
+        replace(sound, control=replace(sound.control, proxy_arp=replace(proxy, bindings=bindings))), sound
+    )
     assert_only(verdicts, {"arp-reply"})
     assert node_b in verdicts["arp-reply"].seen
     assert verdicts["reach"].result == "not judged"

@@ -35,6 +35,8 @@ def play(scenario: str, sdn: str) -> dict[str, Any]:
     for tool in ("ovs-vswitchd", "unshare", "mnexec"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):  # which the userspace datapath's bridge port is made of
+        pytest.skip("/dev/net/tun is not open to this user")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     argv = [*TREE, *user, sys.executable, *INSIDE, scenario, sdn]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=REPOSITORY, check=False)

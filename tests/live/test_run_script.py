@@ -17,6 +17,9 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+MAKING = "run: making the Python environment (.venv), once; this may take some minutes"
+WAITING = "run: waiting for another ./run to finish its setting up"
+DEADLINE_S = 300  # a software emulation is some 30 times slower
 NOBODY = 65534
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--")
 # Answers as a Python does to what ./run asks of it; notes in the checkout what it was asked, and who asked.
@@ -27,7 +30,7 @@ case $* in
     -V) echo Python {version} ;;
     *'< (3, 10)'*) exit {is_too_old} ;;
     '-m venv'*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-    '-m pip'*) [ ! -p "$checkout/gate" ] || read -r _ <"$checkout/gate"
+    '-m pip'*) [ ! -p "$checkout/gate" ] || {{ echo arrived >"$checkout/arrivals"; read -r _ <"$checkout/gate"; }}
         [ ! -e "$checkout/offline" ] || {{ echo 'no route to the index'; exit 1; }} ;;
     '-m emu'*) shift 2; printf '<%s>' "$@" ;;
 esac
@@ -38,7 +41,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="binds a stand-in over
 
 def run(*words: str, checkout: Path = CHECKOUT, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*prefix, str(checkout / "run"), *words], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=300, check=False, cwd="/")
+                          text=True, timeout=DEADLINE_S, check=False, cwd="/")
 
 
 class Copy:
@@ -53,6 +56,8 @@ class Copy:
         self.notes.touch()
         for path in (self.path, *self.path.iterdir()):
             os.chown(path, NOBODY, NOBODY)
+        self.started: list[subprocess.Popen[str]] = []
+        self.open_fifos: list[int] = []
         self.stand_in = folder / "python"
         self.system_is("3.11.2")
 
@@ -65,7 +70,8 @@ class Copy:
     def seeing(self, before: str = ":") -> tuple[str, ...]:
         """The prefix of a command that is to see the stand-in; ``before`` runs in its mount namespace first."""
         script = f'mount --bind "$1" "$(readlink -f /usr/bin/python3)" && {before} && shift && exec "$@"'
-        return ("unshare", "--mount", "sh", "-c", script, "sh", str(self.stand_in))
+        logs = f"TMPDIR={self.path.parent}"
+        return ("env", logs, "unshare", "--mount", "sh", "-c", script, "sh", str(self.stand_in))
 
     def run(self, *words: str, before: str = ":", prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """``./run WORDS``, seeing the stand-in and started by ``prefix``."""
@@ -73,14 +79,25 @@ class Copy:
 
     def start(self) -> subprocess.Popen[str]:
         """``./run doctor`` in the background, with the process id of the script itself."""
-        return subprocess.Popen([*self.seeing(), str(self.path / "run"), "doctor"], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.started.append(subprocess.Popen([*self.seeing(), str(self.path / "run"), "doctor"], text=True,
+                                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return self.started[-1]
 
-    def gate(self) -> int:
-        """From now on pip waits for a line from the descriptor returned."""
-        os.mkfifo(self.path / "gate")
-        os.chown(self.path / "gate", NOBODY, NOBODY)
-        return os.open(self.path / "gate", os.O_RDWR)
+    def stop_pip(self) -> tuple[int, int]:
+        """From now on pip writes a line to the first descriptor returned, and waits for one from the second."""
+        for name in ("arrivals", "gate"):
+            os.mkfifo(self.path / name)
+            os.chown(self.path / name, NOBODY, NOBODY)
+            self.open_fifos.append(os.open(self.path / name, os.O_RDWR))
+        return self.open_fifos[0], self.open_fifos[1]
+
+    def close(self) -> None:
+        """End what a failed test has left."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
+        for descriptor in self.open_fifos:
+            os.close(descriptor)
 
     def asked(self) -> list[str]:
         """What the stand-in was asked to do since the last call, the questions of its version left out."""
@@ -93,7 +110,9 @@ class Copy:
 def copy() -> Iterator[Copy]:
     with tempfile.TemporaryDirectory() as folder:  # not pytest's: ordinary users may not enter that
         Path(folder).chmod(0o755)
-        yield Copy(Path(folder))
+        copy = Copy(Path(folder))
+        yield copy
+        copy.close()
 
 
 def test_nothing_is_set_up_again() -> None:
@@ -123,7 +142,7 @@ def test_what_is_in_the_checkout_belongs_to_its_owner() -> None:
 def test_root_makes_the_environment_as_the_checkouts_owner_and_then_becomes_emu(copy: Copy) -> None:
     done = copy.run("up", "l2:proxy_arp=switch", "--exec", "ctr-1 ping -c1 ctr-4")
     assert (done.returncode, done.stdout) == (0, "<up><l2:proxy_arp=switch><--exec><ctr-1 ping -c1 ctr-4>")
-    assert done.stderr == "run: making the Python environment (.venv), once; this may take some minutes\n"
+    assert done.stderr == f"{MAKING}\n"
     venv, pip, emu = copy.asked()
     assert venv == f"{NOBODY} 0022  -m venv --system-site-packages {copy.path}/.venv"
     assert pip.startswith(f"{NOBODY} 0022 constraints.txt -m pip install")
@@ -174,35 +193,34 @@ def test_a_failed_installation_is_explained_and_tried_again(copy: Copy) -> None:
 
 
 def said(process: subprocess.Popen[str]) -> str:
-    assert process.stderr
+    assert process.stderr is not None
     return process.stderr.readline()
 
 
 @needs_root
 def test_of_two_at_once_one_waits_and_finds_everything_done(copy: Copy) -> None:
-    gate = copy.gate()
-    with copy.start() as first:
-        assert "making the Python environment" in said(first)
-        with copy.start() as second:
-            assert "waiting for another ./run" in said(second)
-            os.write(gate, b"go\n")
-            assert second.communicate() == ("<doctor>", "")
-        assert first.communicate() == ("<doctor>", "")
+    _, gate = copy.stop_pip()
+    first = copy.start()
+    assert said(first) == f"{MAKING}\n"
+    second = copy.start()
+    assert said(second) == f"{WAITING}\n"
+    os.write(gate, b"go\n")
+    assert second.communicate(timeout=DEADLINE_S) == ("<doctor>", "")
+    assert first.communicate(timeout=DEADLINE_S) == ("<doctor>", "")
     assert sum("-m venv" in line for line in copy.asked()) == 1
 
 
 @needs_root
 def test_a_killed_installation_is_waited_for_and_made_anew(copy: Copy) -> None:
-    gate = copy.gate()
-    with copy.start() as first:
-        assert "making the Python environment" in said(first)
-        first.kill()  # pip goes on without it
-        assert first.wait() == -signal.SIGKILL
-        with copy.start() as second:
-            assert "waiting for another ./run" in said(second)
-            os.write(gate, b"go\ngo\n")
-            assert second.communicate() == (
-                "<doctor>", "run: making the Python environment (.venv), once; this may take some minutes\n")
+    arrivals, gate = copy.stop_pip()
+    first = copy.start()
+    assert os.read(arrivals, 100) == b"arrived\n"
+    first.kill()  # pip goes on without it
+    assert first.wait(DEADLINE_S) == -signal.SIGKILL
+    second = copy.start()
+    assert said(second) == f"{WAITING}\n"
+    os.write(gate, b"go\ngo\n")
+    assert second.communicate(timeout=DEADLINE_S) == ("<doctor>", f"{MAKING}\n")
     assert sum("-m venv" in line for line in copy.asked()) == 2
 
 

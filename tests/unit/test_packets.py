@@ -6,17 +6,16 @@ import random
 
 from emu.packets import arp_request, dissect
 
-ECHO = bytes.fromhex(
-    "122233445503 aabbccdde101 0800"
-    "4500001c 12344000 3f01 0000 0a000102 0a000302"
-    "0800 0000 0007 0001"
+ECHO = bytes.fromhex("122233445503 aabbccdde101 08004500001c 12344000 3f01 0000 0a000102 0a0003020800 0000 0007 0001")
+VXLAN = (
+    bytes.fromhex(
+        "122233445503 122233445501 0800"
+        "4500004e 00010000 4011 0000 c0a80101 c0a80103"
+        "c001 2118 003a 0000"
+        "08000000 00000100"
+    )
+    + ECHO
 )
-VXLAN = bytes.fromhex(
-    "122233445503 122233445501 0800"
-    "4500004e 00010000 4011 0000 c0a80101 c0a80103"
-    "c001 2118 003a 0000"
-    "08000000 00000100"
-) + ECHO
 
 
 def test_an_arp_request() -> None:
@@ -44,7 +43,10 @@ def test_an_echo_request() -> None:
 def test_a_packet_in_a_packet() -> None:
     fields = dissect(VXLAN)
     assert (fields["ip.src"], fields["ip.dst"], fields["udp.dport"], fields["vxlan.vni"]) == (
-        "192.168.1.1", "192.168.1.3", 8472, 1,
+        "192.168.1.1",
+        "192.168.1.3",
+        8472,
+        1,
     )
     inner = {key.removeprefix("inner."): value for key, value in fields.items() if key.startswith("inner.")}
     assert inner == {key: value for key, value in dissect(ECHO).items() if key != "len"}

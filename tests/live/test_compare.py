@@ -1,0 +1,162 @@
+"""The main job on real labs: what it leaves in the result folder, and how it ends when it is ended early."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emu.designs import make_plans
+from emu.errors import UsageError
+from emu.live.tree import RunningTree, running_trees
+from emu.measure.blocks import PROFILES, Profile
+from emu.measure.compare import compare
+from emu.measure.progress import Progress
+from emu.measure.results import read_folder
+from emu.measure.running import LabDied
+from emu.measure.workloads import WORKLOADS, Lengths
+from emu.model import Scenario
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DESIGNS = ["bare", "overlay"]
+SPECS = ["bare", "overlay:backend=vxlan,outside=none"]
+BLOCKS = 2
+RUN_KEYS = {
+    "format", "scenario", "seed", "argv", "revision", "started", "ended", "kernel", "cpu", "virtualisation",
+    "ovs_version", "datapath", "offloads", "sysctls", "tools", "warnings",
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = Lengths(ping_packets=20, request_s=0.2, stream_s=1, first_packets=2)
+    monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", BLOCKS, lengths))
+
+
+class Steps(Progress):
+    """Progress that also does something at a chosen trial."""
+
+    def __init__(self, at: int, action: Callable[[], None]) -> None:
+        super().__init__(io.StringIO())
+        self._at, self._action = at, action
+
+    def step(self, text: str) -> None:
+        if text.startswith(f"trial {self._at} of"):
+            self._action()
+
+
+def run_compare(out: Path, progress: Progress | None = None, workloads: tuple[str, ...] = tuple(WORKLOADS)) -> Path:
+    return compare(make_plans(DESIGNS, Scenario()), workloads, "tiny", out, ["emu", "compare"],
+                   progress or Progress(io.StringIO()))
+
+
+def our_labs() -> list[RunningTree]:
+    """Labs that this very process has started: it, unshare, the lab's init."""
+    return [tree for tree in running_trees() if parent_of(parent_of(tree.init_pid)) == os.getpid()]
+
+
+def parent_of(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in status if line.startswith("PPid:")))
+
+
+def test_compare_leaves_a_whole_result_folder(tmp_path: Path) -> None:
+    folder = run_compare(tmp_path / "out")
+    assert our_labs() == []
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json", "samples.jsonl", "summary.json", "summary.csv", "raw", "plots", "report.html"}
+
+    run = json.loads((folder / "run.json").read_text())
+    assert run.keys() >= RUN_KEYS
+    assert run["format"] == "emu-run/1"
+    assert not run["interrupted"]
+    assert run["controller_errors"] == {spec: [] for spec in SPECS}
+    assert all(run["tools"][tool][-1].isdigit() for tool in ("ping", "iperf3", "nginx"))
+
+    samples = read_folder(folder).samples
+    assert [sample.error for sample in samples if not sample.ok] == []
+    cells = Counter((s.spec, s.workload, s.metric, s.block) for s in samples)
+    assert set(cells) == {(spec, workload.name, metric, block) for spec in SPECS for workload in WORKLOADS.values()
+                          for metric in workload.metrics for block in range(BLOCKS)}
+    assert {count for (_, workload, metric, _), count in cells.items() if metric == "rtt"} == {20}
+    for sample in samples:
+        assert sample.value is not None
+        assert sample.value > 0 or sample.metric in ("loss", "retransmits")
+
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["format"] == "emu-summary/1"
+    assert len(summary["metrics"]) == len(SPECS) * sum(len(workload.metrics) for workload in WORKLOADS.values())
+    assert not summary["verdict"]["trusted"]
+    assert all("below 6" in reason for reason in summary["verdict"]["reasons"] if "buffers" not in reason)
+
+    calls = [json.loads(path.read_text()) for path in sorted((folder / "raw").iterdir())]
+    assert all({"argv", "returncode", "stdout", "stderr"} <= call.keys() for call in calls)
+    trials = [call for call in calls if "trial" in call]
+    assert len(trials) == len(SPECS) * BLOCKS * (len(WORKLOADS) - 1 + 2)  # two calls a trial of first_packet
+
+
+def test_the_first_packet_pays_for_what_is_cold_and_the_stream_fits_the_wire(tmp_path: Path) -> None:
+    samples = read_folder(run_compare(tmp_path / "out")).samples
+    for spec, mtu in zip(SPECS, (1500, 1450), strict=True):
+        rtts = sorted(s.value or 0 for s in samples if s.spec == spec and s.metric == "rtt")
+        first = sorted(s.value or 0 for s in samples if s.spec == spec and s.workload == "first_packet")
+        assert first[len(first) // 2] > rtts[len(rtts) // 2]
+        sizes = [s.value or 0 for s in samples if s.spec == spec and s.metric == "packet_size"]
+        assert all(mtu - 100 < size <= mtu + 14 for size in sizes)
+
+
+def test_an_interrupted_run_keeps_its_samples_and_ends_its_labs(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_compare(tmp_path / "out", Steps(4, interrupt), ("ping",))
+    assert our_labs() == []
+    stored = read_folder(tmp_path / "out")
+    assert stored.run["interrupted"]
+    assert {sample.trial for sample in stored.samples} == {0, 1, 2}
+
+
+def test_a_lab_that_dies_is_told_as_that_and_what_was_measured_is_reported(tmp_path: Path) -> None:
+    def kill_overlay() -> None:
+        (tree,) = (tree for tree in our_labs() if tree.spec == SPECS[1])
+        os.kill(tree.init_pid, signal.SIGKILL)
+
+    with pytest.raises(LabDied, match="the lab of overlay:backend=vxlan,outside=none died"):
+        run_compare(tmp_path / "out", Steps(3, kill_overlay), ("ping",))
+    assert our_labs() == []
+    stored = read_folder(tmp_path / "out")
+    assert stored.run["interrupted"]
+    assert any("died" in warning for warning in stored.run["warnings"])
+    assert {sample.trial for sample in stored.samples} >= {0, 1}
+    assert "died" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_everything_wrong_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    plans = make_plans(["bare", "bare"], Scenario())
+    with pytest.raises(UsageError) as wrong:
+        compare(plans, ["ping", "ping", "pong"], "huge", tmp_path / "out", [], Progress(io.StringIO()))
+    assert [problem.split(";")[0] for problem in wrong.value.problems] == [
+        "there is no workload 'pong'", "workload 'ping' is named twice", "design 'bare' is named twice",
+        "there is no profile 'huge'", f"the result folder {tmp_path}/out exists already"]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_experiment_runs_by_itself(tmp_path: Path) -> None:
+    argv = [str(CHECKOUT / "experiments" / "throughput.py"), "bare", "--out", str(tmp_path / "out")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert "plots:" in done.stdout
+    assert (tmp_path / "out" / "plots" / "rates.png").exists()
+    refused = subprocess.run([*argv, "--nodes", "1"], capture_output=True, text=True, timeout=300, check=False, cwd="/")
+    assert refused.returncode == 2
+    assert "exists already" in refused.stderr
+    assert "--nodes" in refused.stderr
