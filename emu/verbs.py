@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,45 @@ def _line(claim: Mapping[str, str]) -> str:
     return line
 
 
+def _compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
+    from emu.measure.compare import compare, problems_of
+    from emu.measure.progress import Progress
+    from emu.measure.results import default_name
+    from emu.measure.workloads import WORKLOADS
+
+    if arguments.resume:
+        problems.append("--resume is not built yet")
+    workloads = arguments.workloads or list(WORKLOADS)
+    out = arguments.out or _results_folder() / default_name(datetime.now(timezone.utc), "compare")
+    _raise(problems + problems_of(plans, workloads, arguments.profile, out))
+    folder = compare(plans, workloads, arguments.profile, out, sys.argv, Progress(sys.stderr))
+    _tell(folder)
+    return 0
+
+
+def _results_folder() -> Path:
+    """``results`` of the checkout this runs from; of the working directory where it was installed without one."""
+    checkout = Path(__file__).resolve().parents[1]
+    return (checkout if (checkout / "run").exists() else Path()) / "results"
+
+
+def _report(arguments: Arguments) -> int:
+    from emu.measure.report import redraw
+
+    redraw(arguments.folder)
+    _tell(arguments.folder)
+    return 0
+
+
+def _tell(folder: Path) -> None:
+    from emu.measure.results import read_folder
+    from emu.measure.summary import summarise
+    from emu.measure.terminal import table
+
+    print(table(summarise(read_folder(folder))))
+    print(f"report: {folder / 'report.html'}")
+
+
 def _doctor(arguments: Arguments) -> int:
     from emu.live import preflight
 
@@ -215,10 +255,12 @@ def end_with_sudo(signal_number: int) -> None:
 _TAKES_SCENARIO: Mapping[str, Callable[[Arguments, tuple[Plan, ...], list[str]], int]] = {
     "up": _up,
     "check": _check,
+    "compare": _compare,
 }
 _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "doctor": _doctor,
     "designs": _designs,
+    "report": _report,
     "labs": _labs,
     "exec": _exec,
     "clean": _clean,

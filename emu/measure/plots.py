@@ -90,12 +90,14 @@ def plain_ticks(low: float, high: float) -> list[float]:
 
 def log_axis(ax: Axes, low: float, high: float, label: str) -> None:
     """A logarithmic x axis with plain numbers."""
-    ticks = plain_ticks(low, high)
+    texts = {tick: f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in plain_ticks(low, high)}
+    # A long number at the very end would stick out of the figure.
+    ticks = [tick for tick, text in texts.items() if len(text) <= 5 or np.log(tick / low) < 0.95 * np.log(high / low)]
     ax.set_xscale("log")
     ax.set_xlim(low, high)
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticklabels([f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in ticks])
+    ax.set_xticklabels([texts[tick] for tick in ticks])
     ax.set_xlabel(label)
 
 
