@@ -61,14 +61,12 @@ class Service:
             raise LabError(*errors)
 
     def _suit_userspace_datapath(self) -> None:
-        """A userspace switch cannot finish what a device leaves to hardware inside a tunnel: neither the inner
-        segmentation nor the inner checksums. So tunnels are fed finished packets."""
-        tunnelled = {m.name for m in self.plan.machines if any(d.vxlan for d in m.devices)}
-        for name in tunnelled:
-            for feature in ("tx-udp_tnl-segmentation", "tx-udp_tnl-csum-segmentation"):
-                self._run_in(name, "ethtool", "-K", "eth0", feature, "off")
-            for container in self.plan.node_of[name].containers:
-                self.spaces[container.name].set_offloads("eth0", ("tso", "gso", "tx"), on=False)
+        """A userspace switch cannot finish what a device leaves to hardware inside a tunnel, neither segmentation
+        nor checksums. So a tunnel device takes finished packets only: the kernel completes them before it."""
+        for machine in self.plan.machines:
+            for device in machine.devices:
+                if device.vxlan:
+                    self.spaces[machine.name].set_offloads(device.name, namespaces.OFFLOADS, on=False)
 
     def _run_in(self, machine: str, *argv: str) -> str:
         return run(("nsenter", f"--net={namespaces.NAMESPACE_FOLDER / machine}", "--", *argv))
