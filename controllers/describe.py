@@ -69,7 +69,7 @@ def switch_example() -> str:
 
 
 def gateway_example() -> str:
-    """The gateway's tables with one port, one neighbour and its two routes."""
+    """The gateway's tables with one port, one neighbor and its two routes."""
     neighbor = Neighbor("192.168.1.3", "12:22:33:44:55:03", 3)
     routes = tuple(Route(IPv4Network(prefix), neighbor.ip) for prefix in ("192.168.1.3/32", "10.0.3.0/24"))
     return draw(routing.flows(Gateway("192.168.0.1", "12:22:33:44:55:fe", (3,), (neighbor,), routes)), GatewayTable)

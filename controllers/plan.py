@@ -61,7 +61,7 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Route:
-    """A prefix and the address of the neighbour it is reached through."""
+    """A prefix and the address of the neighbor it is reached through."""
 
     prefix: IPv4Network
     via: str

@@ -7,7 +7,7 @@ the TTL, rewrites both MACs and sends. A route that changes is one flow of ROUTE
 of NEXT_HOP, however many routes lead there.
 
 Packets come to the controller for three reasons only: no route (net unreachable), TTL used up (time exceeded), and
-for the gateway itself (echo request, UDP). Its ICMP goes back the way the packet came, to the neighbour that sent the
+for the gateway itself (echo request, UDP). Its ICMP goes back the way the packet came, to the neighbor that sent the
 frame.
 """
 
@@ -143,7 +143,7 @@ def route_flow(route: Route, hop: int) -> Flow:
 
 
 def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int) -> tuple[Flow, Flow]:
-    """The flows that take a packet to a neighbour, also back where it came from: a switch would not, a router does."""
+    """The flows that take a packet to a neighbor, also back where it came from: a switch would not, a router does."""
     table = GatewayTable.NEXT_HOP
     rewrite = (DecTtl(), SetField("eth_src", gateway.mac), SetField("eth_dst", neighbor.mac))
     back = match(metadata=hop, in_port=neighbor.port, eth_type=ETH_TYPE_IPV4)

@@ -1,7 +1,7 @@
 """Kernel VXLAN with the state flannel writes.
 
 flannel first used layer 3 misses answered by its daemon, later a bridge of VXLAN devices; since 0.9 it writes,
-per other node, one neighbour entry (its flannel.1 address to that device's MAC), one FDB entry (that MAC to the
+per other node, one neighbor entry (its flannel.1 address to that device's MAC), one FDB entry (that MAC to the
 node's address) and one route (its pod subnet by that address, on-link), in this order, and nothing else:
 pkg/backend/vxlan/vxlan_network.go (``handleSubnetEvents``) and device.go (``newVXLANDevice``, learning off).
 

@@ -103,7 +103,7 @@ class Overlay:
         mtu = plan.scenario.mtu - backend.overhead_bytes
         state = Claim(
             "flannel-state",
-            f"devices, neighbours, FDB entries and routes of {backend.device_name} are those flannel writes, no more",
+            f"devices, neighbors, FDB entries and routes of {backend.device_name} are those flannel writes, no more",
             "flannel pkg/backend/vxlan: device.go, vxlan_network.go",
             KernelState(
                 tuple(

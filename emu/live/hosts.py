@@ -95,11 +95,11 @@ class LabInterface(Intf):
         super().__init__(name, node=node, mac=mac, moveIntfFn=lambda *_: None)
         self.ip = address
 
-    def updateIP(self) -> str | None:  # noqa: N802 (Mininet's name)
+    def updateIP(self) -> str | None:
         """The address of the plan: interfaces do not change it."""
         return self.ip
 
-    updateAddr = updateIP  # noqa: N815 (Mininet's name)
+    updateAddr = updateIP
 
 
 class LabLink(Link):

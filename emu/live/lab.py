@@ -141,7 +141,7 @@ class Lab:
         self.tree.request("write", path=path, text=text)
 
     def cool(self) -> None:
-        """Have neighbours of endpoints and nodes, the datapath's cache and what the controller learned forgotten.
+        """Have neighbors of endpoints and nodes, the datapath's cache and what the controller learned forgotten.
 
         ``LabError`` if something of it is still there afterwards.
         """

@@ -200,7 +200,7 @@ class Service:
     # Caches
 
     def cool(self) -> None:
-        """Forget all that traffic has taught neighbours, the controller and the datapath; assert that it is so."""
+        """Forget all that traffic has taught neighbors, the controller and the datapath; assert that it is so."""
         names = self._warm_machines()
         for name in names:
             self.spaces[name].flush_neighbors()
@@ -208,7 +208,7 @@ class Service:
         self.vswitch.forget_flows()
         warm = {name: known for name in names if (known := self.spaces[name].learned_neighbors())}
         if learned or warm:
-            raise LabError(f"not cold: controller {learned}, neighbours {warm}")
+            raise LabError(f"not cold: controller {learned}, neighbors {warm}")
 
     def _warm_machines(self) -> list[str]:
         nodes = [node.name for node in self.plan.nodes]

@@ -1,7 +1,7 @@
 """Every ordered pair of machines pings, from one process: ICMP sockets in every namespace, one epoll.
 
 All of the kernels' ARP entries count against one machine-wide limit (``gc_thresh3``), whatever their namespace.
-So pairs go in batches that stay well below it, and neighbours are forgotten between batches.
+So pairs go in batches that stay well below it, and neighbors are forgotten between batches.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from emu.live.namespaces import Namespace
 from emu.packets import ECHO_REPLY, ECHO_REQUEST
 
 ENTRIES_PER_EXCHANGE = 3
-"""Neighbours that two machines learn of each other, and their nodes' share."""
+"""Neighbors that two machines learn of each other, and their nodes' share."""
 
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _AT_ONCE = 64
@@ -38,7 +38,7 @@ def sweep(
 ) -> list[Miss]:
     """Ping every pair once; the pairs that got no answer, or one with another TTL than declared.
 
-    ``node_of``: the node on which each machine stands, which learns neighbours for it.
+    ``node_of``: the node on which each machine stands, which learns neighbors for it.
     ``most_neighbors``: the machine's limit of ARP entries; about a third of it is used.
     """
     names = sorted({name for pair in pairs for name in pair[:2]})

@@ -35,7 +35,7 @@ def roots(module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", modules())
 def test_imports(module: str) -> None:
-    top = module.split("/")[0]
+    top = module.split("/", maxsplit=1)[0]
     if top == "emu":
         assert "controllers" not in roots(module)
         if not module.startswith("emu/live/") and module not in PURE_SOCKET_USERS:
