@@ -145,7 +145,7 @@ def _compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str])
     workloads = arguments.workloads or list(WORKLOADS)
     out = arguments.out or _results_folder() / default_name(datetime.now(timezone.utc), "compare")
     _raise(problems + problems_of(plans, workloads, arguments.profile, out))
-    folder = compare(plans, workloads, arguments.profile, out, sys.argv, Progress(sys.stderr))
+    folder = compare(plans, workloads, arguments.profile, out, ["emu", *sys.argv[1:]], Progress(sys.stderr))
     _tell(folder)
     return 0
 

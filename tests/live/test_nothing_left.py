@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,3 +146,20 @@ def test_two_labs_do_not_see_each_other() -> None:
     before = Snapshot.take()
     subprocess.run([sys.executable, "-c", code], check=True)
     assert_nothing_left(before)
+
+
+@pytest.mark.skipif(not shutil.which("sudo") or os.geteuid() != 0, reason="needs sudo, and root to use it unasked")
+@pytest.mark.parametrize("on_terminal", [False, True])
+def test_kill_of_sudo(on_terminal: bool) -> None:
+    """sudo cannot pass SIGKILL on, and with ``use_pty`` there are two of them; the command must end all the same."""
+    before = Snapshot.take()
+    ours, theirs = pty.openpty()
+    end = theirs if on_terminal else subprocess.DEVNULL
+    command = ["sudo", "-n", *emu_command(*SLEEPER)]
+    sudo = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True)
+    os.close(theirs)
+    wait_for("the lab's command to run", lambda: sleeping(sudo))
+    sudo.kill()
+    sudo.wait()
+    assert_nothing_left(before)
+    os.close(ours)
