@@ -89,9 +89,11 @@ def _up(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> i
 
 def _check(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
     _raise(problems)
-    from emu.live.judge import judge
-    from emu.live.lab import Lab
+    from emu.live.judge import COMMANDS, judge
+    from emu.live.lab import Lab, choose
 
+    for plan in plans:
+        choose(plan, COMMANDS)
     claims: list[dict[str, Any]] = []
     for plan in plans:
         with Lab(plan) as lab:

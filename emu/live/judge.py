@@ -26,6 +26,9 @@ from emu.live.lab import Lab
 
 Frame = Mapping[str, Any]
 
+COMMANDS = ("ping", "traceroute")
+"""Commands that claims are tested with, besides those every lab needs."""
+
 _MISSES_SHOWN = 3
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +28,10 @@ from emu.model import Plan
 from emu.scenario import from_mapping
 
 DEFAULT_TIMEOUT_S = 120.0
+LAB_TOOLS = ("unshare", "nsenter", "mnexec", "ip", "ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl",
+             "ovs-ofctl", "ovs-appctl")  # fmt: skip
+"""Commands without which no lab comes up."""
+
 _STOCK_ARP_LIMIT = 1024
 """Linux's default ``gc_thresh3`` (``net/ipv4/arp.c``), where the real one cannot be read."""
 
@@ -193,11 +197,14 @@ def _machine() -> preflight.Machine:
     return preflight.examine()
 
 
-def choose(plan: Plan) -> tuple[str, str]:
-    """The datapath and the SDN framework for a plan on this machine; ``MissingError`` names all that lacks."""
+def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
+    """The datapath and the SDN framework for a plan on this machine; ``MissingError`` names all that lacks.
+
+    ``tools``: commands that are wanted besides those every lab needs.
+    """
     machine = _machine()
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
-    problems = preflight.missing_for(machine, datapath, sdn)
+    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools))
     if problems:
         raise MissingError(*problems)
     return (

@@ -61,6 +61,8 @@ def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: 
         raise UsageError(*problems)
     chosen = {name: WORKLOADS[name] for name in WORKLOADS if name in workloads}
     with ExitStack() as stack:
+        for plan in plans:
+            choose(plan, sorted({tool for workload in chosen.values() for tool in workload.tools}))
         benches, folder = _open(stack, plans, PROFILES[profile], out, progress)
         run = _describe(benches, chosen, PROFILES[profile], argv)
         folder.write_json("run.json", run)
@@ -82,8 +84,6 @@ def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: 
 def _open(stack: ExitStack, plans: Sequence[Plan], profile: Profile, out: Path,
           progress: Progress) -> tuple[dict[str, Bench], ResultFolder]:
     """All labs, side by side (idle ones cost nothing), and the folder once they are up."""
-    for plan in plans:
-        choose(plan)
     progress.step(f"bringing up {', '.join(plan.spec for plan in plans)}")
     labs = [Lab(plan) for plan in plans]
     with ThreadPoolExecutor(len(labs)) as pool:

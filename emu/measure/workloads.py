@@ -26,7 +26,7 @@ WEB_CONNECTIONS = 8
 STREAM_PORT, WEB_PORT = 5201, 80
 _PING_TOOLS = {"ping": ("ping", "-V")}
 _STREAM_TOOLS = {"iperf3": ("iperf3", "--version")}
-_WEB_TOOLS = {"wrk": ("wrk", "--version"), "nginx": ("sh", "-c", 'PATH="$PATH:/usr/sbin" exec nginx -v')}
+_WEB_TOOLS = {"wrk": ("wrk", "--version"), "nginx": ("nginx", "-v")}
 NGINX_FOLDER, WRK_SCRIPT_PATH = "/run/emu/nginx", "/run/emu/wrk.lua"
 
 
@@ -125,7 +125,7 @@ def _nginx(address: str) -> Server:
         f"  server {{\n    listen {address}:{WEB_PORT};\n    location / {{ return 200 \"ok\\n\"; }}\n  }}\n}}\n"
     )
     start = (
-        'PATH="$PATH:/usr/sbin"; nginx -h 2>&1 | grep -q "^ *-e " && set -- -e stderr; '
+        'nginx -h 2>&1 | grep -q "^ *-e " && set -- -e stderr; '
         f'exec nginx "$@" -p {NGINX_FOLDER} -c nginx.conf'
     )
     return Server(("sh", "-c", start), WEB_PORT, {f"{NGINX_FOLDER}/nginx.conf": configuration})

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -79,13 +80,17 @@ def test_an_output_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
 
-def test_a_missing_tool_is_named_with_its_mending() -> None:
-    environment = {**os.environ, "PATH": "/usr/bin:/bin"}  # Open vSwitch's daemons are in sbin
-    done = subprocess.run(emu_command("check", "bare"), capture_output=True, text=True, env=environment, check=False)
-    if Path("/usr/bin/ovs-vswitchd").exists():
-        pytest.skip("this distribution keeps ovs-vswitchd in /usr/bin")
-    assert done.returncode == 3
-    assert "./run" in done.stderr
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to hide a tool in a mount namespace")
+@pytest.mark.parametrize(("tool", "verb"), [("ovs-vswitchd", "check"), ("wrk", "compare"), ("nginx", "compare")])
+def test_a_missing_tool_is_named_with_its_mending(tool: str, verb: str, tmp_path: Path) -> None:
+    path = shutil.which(tool, path="/usr/bin:/usr/sbin")
+    assert path
+    hidden = ["unshare", "--mount", "sh", "-c", f'mount --bind /dev/null "{path}" && exec "$@"', "-"]
+    command = [*hidden, *emu_command(verb, "bare"), *(["--out", str(tmp_path / "out")] if verb == "compare" else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert [line for line in done.stderr.splitlines() if f"tool {tool}" in line and "./run" in line]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_labs_exec_and_clean_from_another_terminal() -> None:
