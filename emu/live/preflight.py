@@ -16,7 +16,7 @@ from emu.live.readings import ONLY_LOOKED_UP, TOOLS, Readings, read_machine
 SET_UP = "sudo ./run doctor"
 OLDEST_PYTHON = (3, 10)
 
-OPTIONAL_TOOLS = frozenset({"tcpdump", "bird", "ethtool", "sockperf", "tc"})  # of use in a lab; no verb of today needs them
+OPTIONAL_TOOLS = frozenset({"tcpdump", "bird", "ethtool", "sockperf", "tc"})  # no verb of today needs them
 MAIN_TOOLS = tuple(name for name in TOOLS if name not in OPTIONAL_TOOLS)
 
 DATAPATHS = {
