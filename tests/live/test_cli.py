@@ -109,6 +109,7 @@ def test_labs_exec_and_clean_from_another_terminal() -> None:
         assert lab["ctr-1"].run(["ping", "-c1", "10.0.3.2"]).returncode == 0, "clean ended a lab in use"
 
 
+@pytest.mark.stock
 def test_mininets_cli_on_a_terminal() -> None:
     ours, theirs = pty.openpty()
     cli = subprocess.Popen(emu_command("up", "l2"), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
@@ -134,6 +135,7 @@ def test_mininets_cli_on_a_terminal() -> None:
     os.close(ours)
 
 
+@pytest.mark.stock
 def test_the_python_interface() -> None:
     with Lab("overlay:backend=vxlan", nodes=4, containers=3) as lab:
         done = lab["ctr-1"].run(["ping", "-c1", "10.0.3.2"])
@@ -172,6 +174,7 @@ def test_designs_and_doctor_print_json() -> None:
     assert json.loads(emu("doctor", "--json").stdout)["format"] == "emu-doctor/1"
 
 
+@pytest.mark.stock
 def test_a_cold_lab_is_cold() -> None:
     with Lab("l2") as lab:
         ping = ["ping", "-n", "-q", "-c", "1", "10.0.3.2"]

@@ -16,7 +16,7 @@ import pytest
 
 from tests.live.machine import Snapshot, assert_nothing_left, emu, emu_command, wait_for
 
-pytestmark = [pytest.mark.live, pytest.mark.stock]
+pytestmark = pytest.mark.live
 
 SLEEPER = ["up", "l2", "--exec", "ctr-1 sleep 1000"]
 
@@ -80,6 +80,7 @@ def test_kill_of_one_process(victim: Callable[[subprocess.Popen[bytes]], int]) -
     assert_nothing_left(before)
 
 
+@pytest.mark.stock
 def test_kill_of_the_group() -> None:
     before = Snapshot.take()
     emu = start(*SLEEPER)
@@ -124,6 +125,7 @@ def test_kill_at_any_moment_of_the_start(fraction: float) -> None:
     assert_nothing_left(before)
 
 
+@pytest.mark.stock
 def test_success_and_failure_leave_nothing() -> None:
     before = Snapshot.take()
     for words, status in ((["check", "bare"], 0), (["up", "bare", "--exec", "node-a false"], 1)):
@@ -131,6 +133,7 @@ def test_success_and_failure_leave_nothing() -> None:
         assert_nothing_left(before)
 
 
+@pytest.mark.stock
 def test_two_labs_do_not_see_each_other() -> None:
     code = (
         "from emu import Lab\n"
@@ -148,6 +151,7 @@ def test_two_labs_do_not_see_each_other() -> None:
     assert_nothing_left(before)
 
 
+@pytest.mark.stock
 @pytest.mark.skipif(not shutil.which("sudo") or os.geteuid() != 0, reason="needs sudo, and root to use it unasked")
 @pytest.mark.parametrize("on_terminal", [False, True])
 def test_kill_of_sudo(on_terminal: bool) -> None:

@@ -52,6 +52,7 @@ def test_fifty_nodes(design: str, prefix: Sequence[str]) -> None:
     assert {claim["result"] for claim in claims.values()} == {"holds"}
 
 
+@pytest.mark.stock
 @pytest.mark.parametrize("design", ["bare", "l2", "routed", "overlay"])
 @pytest.mark.parametrize("prefix", [WITHOUT_ROOT])
 def test_the_deck_without_root(design: str, prefix: Sequence[str]) -> None:
