@@ -95,10 +95,11 @@ def _check(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -
     for plan in plans:
         choose(plan, COMMANDS)
     claims: list[dict[str, Any]] = []
+    errors: list[str] = []
     for plan in plans:
         with Lab(plan) as lab:
             verdicts = judge(lab, parse_design(plan.design).design.claims(plan))
-            errors = lab.errors()
+            errors += [f"{plan.spec}: {error}" for error in lab.errors()]
         for verdict in verdicts:
             claim = verdict.claim
             claims.append(
@@ -115,8 +116,6 @@ def _check(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -
             )
             if not arguments.json:
                 print(_line(claims[-1]), flush=True)
-        if errors:
-            raise EmuError(*(f"{plan.spec}: {error}" for error in errors))
     if arguments.json:
         print(json.dumps({"format": "emu-check/1", "claims": claims}, indent=1))
     else:
@@ -124,6 +123,8 @@ def _check(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -
         print(
             f"{len(claims)} claims: {counts['holds']} hold, {counts['fails']} fail, {counts['not judged']} not judged"
         )
+    if errors:
+        raise EmuError(*errors)
     return int(any(claim["result"] != "holds" for claim in claims))
 
 

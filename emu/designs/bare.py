@@ -27,6 +27,7 @@ class Bare:
 
     name = "bare"
     summary = "nodes on one Ethernet segment, no containers: the baseline"
+    has_containers = False
     parameters: Mapping[str, base.Parameter] = {}
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
@@ -43,17 +44,8 @@ class Bare:
             )
             for node in nodes
         )
-        return Plan(
-            design=self.name,
-            params=params,
-            scenario=scenario,
-            nodes=nodes,
-            machines=machines,
-            links=(),
-            switch=base.switch_for(nodes, scenario.mtu),
-            control=Control(("l2_switch",), 1, tuple(Station(n.name, n.mac, n.number) for n in nodes)),
-            endpoints=base.endpoints(nodes, of_nodes=True),
-        )
+        control = Control(("l2_switch",), 1, tuple(Station(n.name, n.mac, n.number) for n in nodes))
+        return base.assemble(self, scenario, params, nodes, machines, control)
 
     def path(self, plan: Plan, src: str, dst: str) -> tuple[Hop, ...]:
         a, b = plan.node_of[src], plan.node_of[dst]

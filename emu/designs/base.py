@@ -13,6 +13,7 @@ from emu.model import (
     SWITCH,
     Address,
     Container,
+    Control,
     Device,
     Hop,
     Link,
@@ -71,6 +72,7 @@ class Design(Protocol):
     name: str
     summary: str
     parameters: Mapping[str, Parameter]
+    has_containers: bool
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
         """The plan for a sound scenario."""
@@ -210,14 +212,27 @@ def prefix_length(network: str) -> int:
     return int(network.rpartition("/")[2])
 
 
-def pod_links(node: Node) -> tuple[Link, ...]:
-    """A node's veth pairs to its containers."""
-    return tuple(Link(node.name, veth(c), c.name, UPLINK) for c in node.containers)
-
-
-def switch_for(nodes: Sequence[Node], mtu: int) -> Switch:
-    """The lab's switch: node k on port k."""
-    return Switch(dpid=1, mtu=mtu, ports=tuple(Port(n.number, f"{n.name}-eth0", n.name, UPLINK) for n in nodes))
+def assemble(
+    design: Design,
+    scenario: Scenario,
+    params: Mapping[str, str],
+    nodes: tuple[Node, ...],
+    machines: Iterable[Machine],
+    control: Control,
+) -> Plan:
+    """The plan of these machines: node k on port k of the switch, containers linked to their nodes, and the two
+    endpoints, which are nodes where no node has containers by design."""
+    return Plan(
+        design=design.name,
+        params=params,
+        scenario=scenario,
+        nodes=nodes,
+        machines=tuple(machines),
+        links=tuple(Link(node.name, veth(c), c.name, UPLINK) for node in nodes for c in node.containers),
+        switch=Switch(1, scenario.mtu, tuple(Port(n.number, f"{n.name}-eth0", n.name, UPLINK) for n in nodes)),
+        control=control,
+        endpoints=endpoints(nodes, of_nodes=not design.has_containers),
+    )
 
 
 def nodes_for(scenario: Scenario, with_containers: bool = True) -> tuple[Node, ...]:

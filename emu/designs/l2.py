@@ -38,7 +38,7 @@ from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST
 
 _DECK = "deck, slides 9-13"
 _OWN_TRAFFIC = Rule(priority=40_000, table=100, iif="lo")
-"""Behind the main table (priority 32766, ``include/uapi/linux/fib_rules.h`` users), which knows local containers."""
+"""Behind the main table (priority 32766: ``net/ipv4/fib_rules.c``), which knows the node's own containers."""
 
 
 class L2:
@@ -46,6 +46,7 @@ class L2:
 
     name = "l2"
     summary = "containers on the nodes' segment; their node's MAC is told for them (proxy ARP)"
+    has_containers = True
     parameters: Mapping[str, base.Parameter] = {
         "proxy_arp": base.Parameter(("controller",), unbuilt=("switch", "node")),
     }
@@ -66,17 +67,8 @@ class L2:
             for node in nodes
             for name, mac in ((node.name, node.mac), *((c.name, c.mac) for c in node.containers))
         )
-        return Plan(
-            design=self.name,
-            params=params,
-            scenario=scenario,
-            nodes=nodes,
-            machines=tuple(machines),
-            links=tuple(link for node in nodes for link in base.pod_links(node)),
-            switch=base.switch_for(nodes, scenario.mtu),
-            control=Control(("l2_switch", "proxy_arp"), 1, stations, ProxyArp((scenario.pod_cidr,), answered)),
-            endpoints=base.endpoints(nodes, of_nodes=False),
-        )
+        control = Control(("l2_switch", "proxy_arp"), 1, stations, ProxyArp((scenario.pod_cidr,), answered))
+        return base.assemble(self, scenario, params, nodes, machines, control)
 
     def _node(self, node: Node, scenario: Scenario) -> Machine:
         machine = base.node_with_pods(

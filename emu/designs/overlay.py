@@ -27,6 +27,7 @@ class Overlay:
 
     name = "overlay"
     summary = "pods' packets inside packets between nodes (flannel's VXLAN)"
+    has_containers = True
     parameters: Mapping[str, base.Parameter] = {
         "backend": base.Parameter(tuple(all_backends()), unbuilt=_UNBUILT),
         "outside": base.Parameter(("none",), unbuilt=("route", "bridge", "client")),
@@ -39,17 +40,8 @@ class Overlay:
         for node in nodes:
             machines.append(self._node(node, nodes, backend, scenario))
             machines.extend(base.container_machines(node, scenario.mtu - backend.overhead_bytes, None))
-        return Plan(
-            design=self.name,
-            params=params,
-            scenario=scenario,
-            nodes=nodes,
-            machines=tuple(machines),
-            links=tuple(link for node in nodes for link in base.pod_links(node)),
-            switch=base.switch_for(nodes, scenario.mtu),
-            control=Control(("l2_switch",), 1, tuple(Station(n.name, n.mac, n.number) for n in nodes)),
-            endpoints=base.endpoints(nodes, of_nodes=False),
-        )
+        control = Control(("l2_switch",), 1, tuple(Station(n.name, n.mac, n.number) for n in nodes))
+        return base.assemble(self, scenario, params, nodes, machines, control)
 
     def _node(self, node: Node, nodes: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
         mtu = scenario.mtu - backend.overhead_bytes

@@ -42,6 +42,7 @@ class Routed:
 
     name = "routed"
     summary = "nodes with /32 addresses behind an L3 gateway that routes the pod subnets"
+    has_containers = True
     parameters: Mapping[str, base.Parameter] = {"routes": base.Parameter(("static",), unbuilt=("bgp",))}
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
@@ -56,27 +57,18 @@ class Routed:
             for node in nodes
             for prefix in (host_route(node.address), node.pod_subnet)
         )
-        return Plan(
-            design=self.name,
-            params=params,
-            scenario=scenario,
-            nodes=nodes,
-            machines=tuple(machines),
-            links=tuple(link for node in nodes for link in base.pod_links(node)),
-            switch=base.switch_for(nodes, scenario.mtu),
-            control=Control(
-                ("l3_gateway",),
-                1,
-                gateway=Gateway(
-                    ip=gateway,
-                    mac=GATEWAY_MAC,
-                    ports=tuple(node.number for node in nodes),
-                    neighbors=tuple(Binding(node.address, node.mac, node.number) for node in nodes),
-                    routes=routes,
-                ),
+        control = Control(
+            ("l3_gateway",),
+            1,
+            gateway=Gateway(
+                ip=gateway,
+                mac=GATEWAY_MAC,
+                ports=tuple(node.number for node in nodes),
+                neighbors=tuple(Binding(node.address, node.mac, node.number) for node in nodes),
+                routes=routes,
             ),
-            endpoints=base.endpoints(nodes, of_nodes=False),
         )
+        return base.assemble(self, scenario, params, nodes, machines, control)
 
     def _node(self, node: Node, scenario: Scenario, gateway: str) -> Machine:
         return base.node_with_pods(
