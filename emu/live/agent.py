@@ -14,20 +14,16 @@ import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from emu.errors import EmuError, LabError
-from emu.live.linux import MS_BIND, MS_PRIVATE, MS_REC, mount
-
-NEEDED_FOLDERS = (Path(__file__).resolve().parents[2], Path(sys.prefix), Path(sys.base_prefix))
-"""What must stay visible where it was, wherever the project was put: the project and its Python."""
+from emu.live.mounts import private_mounts
 
 
 def main() -> None:
     """``python -m emu.live.agent DESCRIPTOR LAB DESIGN``: private mounts, an init that reaps, then serve."""
     connection = Connection(int(sys.argv[1]))
     os.set_inheritable(connection.fileno(), False)
-    _private_mounts()
+    private_mounts()
     _become_init(connection)
     _raise_file_limit()
     threading.Thread(target=_end_with_owner, args=(connection.fileno(),), daemon=True).start()
@@ -35,23 +31,6 @@ def main() -> None:
     from emu.live.service import Service  # heavy (Mininet, netlink): not in the init
 
     serve(connection, Service())
-
-
-def _private_mounts() -> None:
-    """Own /run and /tmp, and a /sys that shows this network namespace's devices."""
-    mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    for target in ("/run", "/tmp"):
-        hidden = [folder for folder in NEEDED_FOLDERS if folder.is_relative_to(target)]
-        kept = [(folder, os.open(folder, os.O_PATH)) for folder in hidden]
-        here = os.getcwd()
-        mount("tmpfs", target, "tmpfs", options="mode=1777")
-        for folder, descriptor in kept:
-            folder.mkdir(parents=True, exist_ok=True)
-            mount(f"/proc/self/fd/{descriptor}", str(folder), flags=MS_BIND)
-            os.close(descriptor)
-        if Path(here).is_relative_to(target):
-            os.chdir("/")
-    mount("sysfs", "/sys", "sysfs")
 
 
 def _become_init(connection: Connection) -> None:

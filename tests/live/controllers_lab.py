@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emu.live.mounts import private_mounts
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
 STATUS = "/run/lab/controller.sock"
@@ -47,8 +49,7 @@ def wait_until(what: str, predicate: Callable[[], Any]) -> Any:
 
 def prepare() -> None:
     """Private mounts, loopback, and an Open vSwitch of this tree's own; all of it ends with the tree."""
-    for target, kind in (("/run", "tmpfs"), ("/tmp", "tmpfs"), ("/sys", "sysfs")):
-        run("mount", "-t", kind, kind, target)
+    private_mounts()
     run("ip", "link", "set", "lo", "up")
     for folder in ("/run/openvswitch", "/run/lab"):
         Path(folder).mkdir()
