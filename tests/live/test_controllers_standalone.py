@@ -183,9 +183,8 @@ def test_a_failing_application_stops_nothing_and_learned_stations_age(sdn: str) 
     assert not [flow for flow in seen["flows"] if MACS[1] in flow]
 
 
+@pytest.mark.parametrize("sdn", ["ryu"], indirect=True)  # os-ken has no manager
 def test_runs_under_ryus_own_manager(sdn: str) -> None:
-    if sdn != "ryu":
-        pytest.skip("os-ken has no manager")
     seen = play("manager", sdn)
     assert seen["lost_percent"] == 0
     assert seen["errors"] == []
