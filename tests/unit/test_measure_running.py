@@ -90,7 +90,7 @@ def test_a_dead_lab_is_told_as_that(tmp_path: Path) -> None:
 def test_versions_and_cpu_are_read_tolerantly(tmp_path: Path) -> None:
     said = {
         "ping": "ping from iputils 20221126\nlibcap: yes\n", "wrk": "wrk debian/4.1.0-3+b2 [epoll] Copyright 2012\n",
-        "iperf3": "iperf 3.12 (cJSON 1.7.15)\n", "sh": "nginx version: nginx/1.22.1\n", "env": "Model name:  A CPU\n",
+        "iperf3": "iperf 3.12 (cJSON 1.7.15)\n", "nginx": "nginx version: nginx/1.22.1\n", "env": "Model name:  A CPU\n",
     }
     bench = bench_with(tmp_path, FakeLab(lambda argv: Completed((), 0, said[argv[0]], "")))
     assert ask_versions(bench, list(WORKLOADS.values())) == {
