@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Network
 from itertools import islice
 
 from emu.addressing import (
@@ -20,38 +20,50 @@ SMALLEST_MTU, LARGEST_MTU = 576, 65_000
 """RFC 791's smallest datagram every host must take, and what a veth device and its encapsulation can carry."""
 
 LARGEST_SUBNET_BITS = 16
+DECK_POD_PREFIX, DECK_SUBNET_PREFIX = 16, 24
+NOT_FOR_MACHINES = tuple(IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"))
+"""This network, loopback, multicast and reserved (RFC 6890): the kernel refuses them as addresses or next hops."""
+
 INTERFACE_NAME_LENGTH = 15
 """IFNAMSIZ less the closing zero (``include/uapi/linux/if.h``)."""
 
 
-def scenario_problems(scenario: Scenario) -> list[str]:
-    """Everything wrong with a scenario, in words; empty if it is sound."""
-    problems = []
+def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
+    """Everything wrong with a scenario: the field it is about and the mistake in words; empty if it is sound."""
+    problems: list[tuple[str, str]] = []
     if scenario.node_count < 2:
-        problems.append(f"--nodes {scenario.node_count}: a lab has 2 nodes or more")
+        problems.append(("nodes", f"--nodes {scenario.node_count}: a lab has 2 nodes or more"))
     if scenario.containers_per_node < 0:
-        problems.append(f"--containers {scenario.containers_per_node}: 0 or more")
+        problems.append(("containers", f"--containers {scenario.containers_per_node}: 0 or more"))
     if not SMALLEST_MTU <= scenario.mtu <= LARGEST_MTU:
-        problems.append(f"--mtu {scenario.mtu}: between {SMALLEST_MTU} and {LARGEST_MTU} bytes")
-    pods = _network("--pod-cidr", scenario.pod_cidr, problems)
-    nodes = _network("--node-cidr", scenario.node_cidr, problems)
+        problems.append(("mtu", f"--mtu {scenario.mtu}: between {SMALLEST_MTU} and {LARGEST_MTU} bytes"))
+    if scenario.seed < 0:
+        problems.append(("seed", f"--seed {scenario.seed}: 0 or more"))
+    pods = _network("pod_cidr", scenario.pod_cidr, problems)
+    nodes = _network("node_cidr", scenario.node_cidr, problems)
     if pods and nodes and pods.overlaps(nodes):
-        problems.append(f"--pod-cidr {pods} and --node-cidr {nodes} overlap")
+        problems.append(("pod_cidr", f"--pod-cidr {pods} and --node-cidr {nodes} overlap"))
     if nodes and scenario.node_count >= 2:
         room = sum(1 for _ in islice(node_addresses(str(nodes)), scenario.node_count))
         if room < scenario.node_count:
-            problems.append(f"--node-cidr {nodes} has room for {room} nodes, not {scenario.node_count}")
+            problems.append(("node_cidr", f"--node-cidr {nodes} has room for {room} nodes, not {scenario.node_count}"))
     if pods and scenario.containers_per_node >= 0 and scenario.node_count >= 2:
-        problems.extend(_pod_problems(scenario, pods))
+        problems += [("pod_cidr", problem) for problem in _pod_problems(scenario, pods)]
     return problems
 
 
-def _network(option: str, text: str, problems: list[str]) -> IPv4Network | None:
+def _network(field: str, text: str, problems: list[tuple[str, str]]) -> IPv4Network | None:
+    option = f"--{field.replace('_', '-')}"
     try:
-        return IPv4Network(text)
-    except (AddressValueError, NetmaskValueError, ValueError) as error:
-        problems.append(f"{option} {text}: {error}")
+        network = IPv4Network(text)
+    except ValueError as error:
+        problems.append((field, f"{option} {text}: {error}"))
         return None
+    reserved = next((kept for kept in NOT_FOR_MACHINES if network.overlaps(kept)), None)
+    if reserved:
+        problems.append((field, f"{option} {text}: no machine can have an address of {reserved}"))
+        return None
+    return network
 
 
 def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[str]:
@@ -61,9 +73,10 @@ def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[str]:
         most = 2**LARGEST_SUBNET_BITS - FIRST_CONTAINER - RESERVED_AT_END
         return [f"--containers {count}: at most {most} on a node"]
     room = sum(1 for _ in islice(pod_subnets(str(pods), count), scenario.node_count))
-    if room < scenario.node_count:
+    # The deck numbers a node's pods 10.0.X.0/24. Larger pod subnets are for networks wider than the deck's.
+    if room < scenario.node_count or (prefix < DECK_SUBNET_PREFIX and pods.prefixlen >= DECK_POD_PREFIX):
         return [
-            f"--pod-cidr {pods} has room for {room} pod subnets of /{prefix}, not {scenario.node_count}:"
+            f"--pod-cidr {pods} is too small for {scenario.node_count} nodes with {count} containers each:"
             " a wider one is needed"
         ]
     return []

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -86,21 +86,25 @@ def _add_scenario(sub: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit status. Errors are one line each on standard error."""
+    """Run one command line; the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
+    return guarded(lambda: _run(words), debug="--debug" in words)
+
+
+def guarded(action: Callable[[], int], debug: bool = False) -> int:
+    """Run a program of this project and return its exit status: signals end it in order, errors are one line each on
+    standard error; with ``debug`` there are tracebacks."""
+    name = Path(sys.argv[0]).name if not sys.argv[0].endswith("__main__.py") else "emu"
     _listen_to_signals()
     try:
-        return _run(words)
+        return action()
     except Ended as ended:
         return ended.exit_status
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except EmuError as error:
         if debug:
             traceback.print_exc()
         for problem in error.problems:
-            print(f"emu: {problem if debug else problem.splitlines()[0]}", file=sys.stderr)
+            print(f"{name}: {problem if debug else problem.splitlines()[0]}", file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:  # whoever read our output has gone; nothing is left to say to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -108,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        print(f"emu: {type(error).__name__}: {error} (a fault of this program; --debug shows where)", file=sys.stderr)
+        said = f"{type(error).__name__}: {error} (a fault of this program; --debug shows where)"
+        print(f"{name}: {said}", file=sys.stderr)
         return 1
 
 

@@ -1,6 +1,6 @@
 """Scenario options: one table for the command line, for YAML files and for Python's keyword arguments.
 
-Every reader collects all mistakes and raises one ``UsageError`` that names each of them.
+Every mistake is collected; none hides another.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from emu.checks import scenario_problems
 from emu.errors import UsageError
 from emu.model import Scenario
 
@@ -61,32 +62,62 @@ OPTIONS = (
     _choice("sdn", "controller framework (auto: Ryu where it is installed)", "auto", "ryu", "os-ken"),
     Option("seed", "S", "seed of everything random (1)", int),
 )
+
+
+@dataclass(frozen=True)
+class _InFile:
+    """A value and where it stands."""
+
+    value: Any
+    file: Path
+    line: int
+
+
 BY_FIELD = {option.field: option for option in OPTIONS}
 
 
-def from_mapping(values: Mapping[str, Any], where: Callable[[str], str] = lambda key: "") -> Scenario:
-    """The scenario that ``values`` (option name -> value, ``None`` for not given) describe.
+def read(given: Mapping[str, Any], file: Path | None = None) -> tuple[Scenario, list[str]]:
+    """The scenario that ``given`` (option -> value, ``None`` for not given) and a YAML file describe.
 
-    ``where(key)`` is put before a complaint about ``key``, such as a line number. Raises ``UsageError``
-    naming every unknown option, unreadable value and value that is not built yet. Whether the values fit each
-    other is for ``emu.checks`` to say.
+    Also returned is every mistake, those of the file with their lines: unknown options, values that cannot be read
+    or are not built yet, and values that cannot be or do not fit each other. What is given wins over the file.
     """
-    good: dict[str, Any] = {}
-    problems = []
-    for key, value in values.items():
-        option = BY_FIELD.get(str(key).replace("-", "_"))
-        if option is None:
-            known = ", ".join(option.name for option in OPTIONS)
-            problems.append(f"{where(key)}unknown scenario option '{key}'; there are: {known}")
-        elif value is not None:
-            converted, problem = _convert(option, value)
-            if problem:
-                problems.append(where(key) + problem)
-            else:
-                good[option.field] = converted
+    problems: list[str] = []
+    values, lines = _read_file(file, problems) if file else ({}, {})
+    good = _good_values(values, problems) | _good_values(given, problems)
+    scenario = Scenario(**good)
+    named = {line_of: f"{file}:{line}: " for line_of, line in lines.items() if given.get(line_of) is None}
+    for option, problem in scenario_problems(scenario):
+        problems.append(named.get(option, "") + problem)
+    return scenario, problems
+
+
+def from_mapping(values: Mapping[str, Any]) -> Scenario:
+    """As ``read``, without a file; raises ``UsageError`` with all mistakes."""
+    scenario, problems = read(values)
     if problems:
         raise UsageError(*problems)
-    return Scenario(**good)
+    return scenario
+
+
+def _good_values(values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The values that can be read, by field; the others' mistakes are added to ``problems``."""
+    good: dict[str, Any] = {}
+    for key, value in values.items():
+        field = str(key).replace("-", "_")
+        where = f"{value.file}:{value.line}: " if isinstance(value, _InFile) else ""
+        plain = value.value if isinstance(value, _InFile) else value
+        option = BY_FIELD.get(field)
+        if option is None:
+            known = ", ".join(option.name for option in OPTIONS)
+            problems.append(f"{where}unknown scenario option '{key}'; there are: {known}")
+        elif plain is not None:
+            converted, problem = _convert(option, plain)
+            if problem:
+                problems.append(where + problem)
+            else:
+                good[option.field] = converted
+    return good
 
 
 def _convert(option: Option, value: Any) -> tuple[Any, str | None]:
@@ -107,35 +138,28 @@ def _convert(option: Option, value: Any) -> tuple[Any, str | None]:
     return converted, None
 
 
-def from_file(path: Path, overrides: Mapping[str, Any]) -> Scenario:
-    """The scenario of a YAML file; ``overrides`` given on the command line win. Complaints carry line numbers."""
+def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[str, int]]:
+    """The options of a YAML file, and the line of each by its field."""
     try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the scenario file {path}: {error}") from None
+        problems.append(f"cannot read the scenario file {path}: {error}")
+        return {}, {}
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        problems.append(f"{path} is not YAML: {' '.join(str(error).split())}")
+        return {}, {}
     if root is None:
-        return from_mapping(overrides)
+        return {}, {}
     if not isinstance(root, yaml.MappingNode):
-        raise UsageError(f"{path}: a scenario file holds 'option: value' lines")
-    lines: dict[str, int] = {}
+        problems.append(f"{path}: a scenario file holds 'option: value' lines")
+        return {}, {}
     values: dict[str, Any] = {}
-    problems = []
+    lines: dict[str, int] = {}
     for key_node, value_node in root.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
-        if key.replace("-", "_") in {known.replace("-", "_") for known in values}:
+        field = key.replace("-", "_")
+        if field in lines:
             problems.append(f"{path}:{line}: '{key}' is given twice")
-        lines[key] = line
-        values[key] = yaml.SafeLoader("").construct_object(value_node, deep=True)
-    try:
-        scenario = from_mapping(values, where=lambda key: f"{path}:{lines[key]}: ")
-    except UsageError as error:
-        problems.extend(error.problems)
-    if problems:
-        raise UsageError(*problems)
-    given = {key: value for key, value in overrides.items() if value is not None}
-    return from_mapping(
-        {**{option.field: getattr(scenario, option.field) for option in OPTIONS if option.built}, **given}
-    )
+        lines[field] = line
+        values[key] = _InFile(yaml.SafeLoader("").construct_object(value_node, deep=True), path, line)
+    return values, lines

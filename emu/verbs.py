@@ -6,18 +6,28 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from emu.designs import DEFAULT_DESIGNS, all_designs, make_plans, parse_design
+from emu.designs import DEFAULT_DESIGNS, all_designs, parse_design, plans_for
 from emu.errors import EmuError, UsageError
-from emu.model import Plan, Scenario
-from emu.scenario import OPTIONS, from_file, from_mapping
+from emu.model import Plan
+from emu.scenario import OPTIONS, read
 
 Arguments = argparse.Namespace
+
+
+class Waitable(Protocol):
+    """A process that was started."""
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended."""
+        ...
 
 
 def run(arguments: Arguments, complaints: list[str]) -> int:
@@ -30,18 +40,11 @@ def run(arguments: Arguments, complaints: list[str]) -> int:
 
 
 def _with_scenario(arguments: Arguments, problems: list[str]) -> int:
-    scenario = Scenario()
     given = {option.field: getattr(arguments, option.field) for option in OPTIONS}
-    try:
-        scenario = from_file(arguments.scenario, given) if arguments.scenario else from_mapping(given)
-    except UsageError as error:
-        problems.extend(error.problems)
+    scenario, mistakes = read(given, arguments.scenario)
+    problems.extend(mistakes)
     names = [arguments.design] if arguments.verb == "up" else arguments.designs or list(DEFAULT_DESIGNS)
-    plans: tuple[Plan, ...] = ()
-    try:
-        plans = make_plans(names, scenario)
-    except UsageError as error:
-        problems.extend(error.problems)
+    plans = plans_for(names, scenario, problems)
     return _TAKES_SCENARIO[arguments.verb](arguments, plans, problems)
 
 
@@ -66,6 +69,7 @@ def _up(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> i
         commands.append((machine or "", words[1:]))
     _raise(problems)
     from emu.live.lab import Lab
+    from emu.live.tree import enter, find_tree
 
     with Lab(plans[0], on_terminal=arguments.commands is None) as lab:
         if arguments.commands is None:
@@ -74,17 +78,33 @@ def _up(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> i
                 f"From another terminal: emu exec --lab {lab.lab_id} NAME -- COMMAND",
                 flush=True,
             )
-            lab.tree.request("cli")
+            with _interrupt_left_to_others():
+                lab.tree.request("cli")
             return 0
-        statuses = []
-        for machine, words in commands:
-            done = lab[machine].run(words)
-            print(done.stdout, end="", flush=True)
-            print(done.stderr, end="", file=sys.stderr, flush=True)
-            if done.returncode:
-                print(f"emu: {machine} {shlex.join(words)}: status {done.returncode}", file=sys.stderr)
-            statuses.append(done.returncode)
+        tree = find_tree(lab.lab_id)
+        return _worst([_status_of(machine, words, enter(tree, machine, words)) for machine, words in commands])
+
+
+def _status_of(machine: str, words: Sequence[str], process: Waitable) -> int:
+    """Wait for a command; its status, told if it is not 0."""
+    status = process.wait()
+    if status:
+        print(f"emu: {machine} {shlex.join(words)}: status {status}", file=sys.stderr)
+    return status
+
+
+def _worst(statuses: Sequence[int]) -> int:
     return int(any(statuses))
+
+
+@contextmanager
+def _interrupt_left_to_others() -> Iterator[None]:
+    """While the terminal belongs to another program of ours, Ctrl-C is for that one alone."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _check(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
@@ -226,10 +246,9 @@ def _labs(arguments: Arguments) -> int:
 def _exec(arguments: Arguments) -> int:
     from emu.live.tree import enter, find_tree
 
-    status = enter(find_tree(arguments.lab), arguments.name, arguments.command)
-    if status:
-        print(f"emu: {arguments.name} {shlex.join(arguments.command)}: status {status}", file=sys.stderr)
-    return int(status != 0)
+    process = enter(find_tree(arguments.lab), arguments.name, arguments.command)
+    with _interrupt_left_to_others():
+        return _worst([_status_of(arguments.name, arguments.command, process)])
 
 
 def _clean(arguments: Arguments) -> int:
@@ -248,11 +267,14 @@ def end_with_sudo(signal_number: int) -> None:
     from emu.live.linux import die_with_parent
 
     try:
-        parent = Path(f"/proc/{os.getppid()}/comm").read_text().strip()
+        pid = os.getppid()
+        parent = Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return
     if parent == "sudo":
         die_with_parent(signal_number)
+        if os.getppid() != pid:  # it was killed just before
+            os.kill(os.getpid(), signal_number)
 
 
 _TAKES_SCENARIO: Mapping[str, Callable[[Arguments, tuple[Plan, ...], list[str]], int]] = {

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from emu.checks import plan_problems, scenario_problems
+from emu.checks import plan_problems
 from emu.designs.base import Design
 from emu.errors import UsageError
 from emu.model import Plan, Scenario
 
 DEFAULT_DESIGNS = ("bare", "l2", "routed", "overlay")
+UNBUILT_DESIGNS = ("hostgw", "flat")
 _NOT_DESIGNS = {"base", "claims"}
 
 
@@ -45,6 +46,8 @@ def parse_design(text: str) -> DesignSpec:
     """``NAME`` or ``NAME:KEY=VALUE,KEY=VALUE`` with defaults filled in; ``UsageError`` names all mistakes."""
     name, _, rest = text.partition(":")
     design = all_designs().get(name)
+    if name in UNBUILT_DESIGNS:
+        raise UsageError(f"the design '{name}' is not built yet")
     if design is None:
         raise UsageError(f"there is no design '{name}'; there are: {', '.join(all_designs())}")
     params = {key: values.default for key, values in design.parameters.items()}
@@ -71,10 +74,7 @@ def parse_design(text: str) -> DesignSpec:
 
 
 def make_plan(spec: DesignSpec, scenario: Scenario) -> Plan:
-    """The plan of a design for a scenario. Raises ``UsageError`` naming everything unsound in the scenario."""
-    problems = scenario_problems(scenario)
-    if problems:
-        raise UsageError(*problems)
+    """The plan of a design for a sound scenario; ``UsageError`` names what the design cannot make of it."""
     plan = spec.design.plan(scenario, spec.params)
     problems = plan_problems(plan)
     if problems:
@@ -82,9 +82,11 @@ def make_plan(spec: DesignSpec, scenario: Scenario) -> Plan:
     return plan
 
 
-def make_plans(texts: Iterable[str], scenario: Scenario) -> tuple[Plan, ...]:
-    """The plans of several designs; ``UsageError`` names the mistakes of all of them and of the scenario."""
-    problems = list(scenario_problems(scenario))
+def plans_for(texts: Iterable[str], scenario: Scenario, problems: list[str]) -> tuple[Plan, ...]:
+    """The plans of several designs for a scenario whose own mistakes are in ``problems`` already.
+
+    Mistakes in the designs are added; there are plans only where there is no problem at all.
+    """
     specs = []
     for text in texts:
         try:
@@ -92,5 +94,9 @@ def make_plans(texts: Iterable[str], scenario: Scenario) -> tuple[Plan, ...]:
         except UsageError as error:
             problems.extend(error.problems)
     if problems:
-        raise UsageError(*problems)
-    return tuple(make_plan(spec, scenario) for spec in specs)
+        return ()
+    try:
+        return tuple(make_plan(spec, scenario) for spec in specs)
+    except UsageError as error:
+        problems.extend(error.problems)
+        return ()

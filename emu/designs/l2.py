@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import IPv4Network
 
 from emu.claims import ArpRequest, ArpRequests, Claim, Ping, Unseen
 from emu.designs import base
@@ -143,9 +144,7 @@ class L2:
     def _silence(self, plan: Plan, src: str, dst: str) -> list[Claim]:
         """Proxy ARP keeps silent where it does not know, or where an answer would do harm."""
         source, node = plan.container_of[src], plan.node_of[src]
-        taken = {c.address for n in plan.nodes for c in n.containers}
-        subnet = plan.node_of[dst].pod_subnet.rpartition(".")[0]
-        unknown = next(a for a in (f"{subnet}.{last}" for last in range(250, 1, -1)) if a not in taken)
+        unknown = str(IPv4Network(plan.scenario.pod_cidr)[9])  # of the first pod subnet, which no node gets
         fence = ArpRequest(source.address, plan.address(dst))
         cases = {
             "unknown": (unknown, source.address, "an address nobody has"),

@@ -29,12 +29,13 @@ from emu.model import (
     Plan,
     Route,
     Scenario,
+    contains,
     host_route,
 )
 
 _DECK = "deck, slides 15-23"
-_NOWHERE = "203.0.113.1"
-"""An address of TEST-NET-3 (RFC 5737), which no plan has a route to."""
+_NOWHERE = ("203.0.113.1", "198.51.100.1", "192.0.2.1")
+"""Addresses for documentation (RFC 5737); a plan's two networks leave at least one of them without a route."""
 
 
 class Routed:
@@ -105,6 +106,8 @@ class Routed:
         a, b = plan.node_of[src], plan.node_of[dst]
         gateway = gateway_address(plan.scenario.node_cidr)
         probe, point = Ping(src, dst), f"{a.name}:eth0"
+        ours = (plan.scenario.node_cidr, plan.scenario.pod_cidr)
+        nowhere = next(a for a in _NOWHERE if not any(contains(network, a) for network in ours))
         journey = path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",))
         delivered = (journey[-1].id,)
         return (
@@ -146,11 +149,11 @@ class Routed:
             ),
             Claim(
                 "unreachable",
-                f"for {_NOWHERE}, which it has no route to, the gateway says so",
+                f"for {nowhere}, which it has no route to, the gateway says so",
                 "RFC 1812, section 5.2.7.1: network unreachable",
                 Prints(
                     src,
-                    ("ping", "-n", "-c", "1", "-W", "20", _NOWHERE),
+                    ("ping", "-n", "-c", "1", "-W", "20", nowhere),
                     1,
                     (f"From {gateway}", "Destination Net Unreachable"),
                 ),

@@ -14,20 +14,22 @@ import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
+from types import FrameType
 
 from emu.errors import EmuError, LabError
 from emu.live.mounts import private_mounts
 
 
 def main() -> None:
-    """``python -m emu.live.agent DESCRIPTOR LAB DESIGN``: private mounts, an init that reaps, then serve."""
+    """``python -m emu.live.agent DESCRIPTOR OWNER LAB DESIGN``: private mounts, an init that reaps, then serve."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     connection = Connection(int(sys.argv[1]))
     os.set_inheritable(connection.fileno(), False)
     private_mounts()
     _become_init(connection)
     _raise_file_limit()
     threading.Thread(target=_end_with_owner, args=(connection.fileno(),), daemon=True).start()
-    signal.signal(signal.SIGINT, lambda *_: None)  # the owner's to handle; children get the default back
+    signal.signal(signal.SIGINT, quiet)
     from emu.live.service import Service  # heavy (Mininet, netlink): not in the init
 
     serve(connection, Service())
@@ -39,7 +41,7 @@ def _become_init(connection: Connection) -> None:
     if child == 0:
         return
     connection.close()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.wait()[0] != child:
         pass
@@ -61,20 +63,25 @@ def _end_with_owner(descriptor: int) -> None:
     os._exit(0)
 
 
+def quiet(number: int, frame: FrameType | None) -> None:
+    """Signals from the terminal are the owner's to handle. (Ignored, they would be so in every child as well.)"""
+
+
 def serve(connection: Connection, service: object) -> None:
-    """Answer requests ``(name, arguments)`` with ``(True, result)`` or ``(False, exception)`` until the end."""
+    """Answer requests ``(number, name, arguments)`` with ``(number, True, result)`` or ``(number, False, exception)``
+    until the end."""
     while True:
         try:
-            name, arguments = connection.recv()
+            number, name, arguments = connection.recv()
         except EOFError:
             return
         try:
-            answer = (True, getattr(service, name)(**arguments))
+            answer = (number, True, getattr(service, name)(**arguments))
         except EmuError as error:
-            answer = (False, error)
+            answer = (number, False, error)
         except Exception as error:  # the owner decides what a failure in here means
             where = traceback.format_exc()
-            answer = (False, LabError(f"{type(error).__name__} in the lab ({name}): {error}\n{where}"))
+            answer = (number, False, LabError(f"{type(error).__name__} in the lab ({name}): {error}\n{where}"))
         connection.send(answer)
 
 

@@ -25,13 +25,14 @@ from emu.errors import LabError
 FOLDER = Path("/run/kubenet-emu")
 WANTED_BYTES = 32 << 20
 SYSCTLS = {name: Path(f"/proc/sys/net/core/{name}") for name in ("rmem_max", "rmem_default")}
-_USERS, _GATE, _SAVED = FOLDER / "users", FOLDER / "gate", FOLDER / "saved.json"
+_USERS, _GATE, _SAVED, _NEW = (FOLDER / name for name in ("users", "gate", "saved.json", "saved.json.new"))
 
 
 @contextmanager
 def large_buffers() -> Iterator[None]:
-    """Raised buffers for as long as the context, or this process, lasts. Without root nothing is changed."""
-    if os.geteuid() != 0:
+    """Raised buffers for as long as the context, or this process, lasts. Where they cannot be set, without root or in
+    a container, nothing is changed."""
+    if not may_be_set():
         yield
         return
     keeper = subprocess.Popen(
@@ -55,9 +56,14 @@ def large_buffers() -> Iterator[None]:
         restore_if_unused()
 
 
+def may_be_set() -> bool:
+    """Whether this process may set the sysctls: root may, in the machine's own network namespace."""
+    return os.geteuid() == 0 and all(os.access(path, os.W_OK) for path in SYSCTLS.values())
+
+
 def restore_if_unused() -> bool:
     """Put back what was there first, unless a lab still uses it; whether something was put back."""
-    if os.geteuid() != 0 or not FOLDER.exists():
+    if not may_be_set() or not FOLDER.exists():
         return False
     with _gate():
         users = _open_users()
@@ -70,9 +76,10 @@ def restore_if_unused() -> bool:
         saved = json.loads(_SAVED.read_text()) if _SAVED.exists() else {}
         for name, value in saved.items():
             SYSCTLS[name].write_text(value)
-        for path in (_SAVED, _USERS, _GATE):
+        for path in (_NEW, _SAVED, _USERS, _GATE):
             path.unlink(missing_ok=True)
-        FOLDER.rmdir()
+        with contextlib.suppress(OSError):  # somebody who waited for the gate has made a new one
+            FOLDER.rmdir()
         return bool(saved)
 
 
@@ -103,9 +110,8 @@ def _keep() -> None:
         users = _open_users()
         fcntl.flock(users, fcntl.LOCK_SH)
         if not _SAVED.exists():
-            temporary = _SAVED.with_suffix(".new")
-            temporary.write_text(json.dumps({name: path.read_text().strip() for name, path in SYSCTLS.items()}))
-            temporary.rename(_SAVED)
+            _NEW.write_text(json.dumps({name: path.read_text().strip() for name, path in SYSCTLS.items()}))
+            _NEW.rename(_SAVED)
         for path in SYSCTLS.values():
             if int(path.read_text()) < WANTED_BYTES:
                 path.write_text(str(WANTED_BYTES))

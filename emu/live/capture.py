@@ -13,11 +13,13 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from emu.errors import LabError
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
 from emu.packets import dissect
 
 _SO_TIMESTAMPNS = 35
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _ETH_P_ALL = 3
 _OUTGOING = 4
 _BUFFER_BYTES = 1 << 20
@@ -51,16 +53,24 @@ class Capture:
         return any(all(frame.get(key) == value for key, value in where.items()) for frame in list(self._frames))
 
     def stop(self) -> list[dict[str, Any]]:
-        """End the capture. All frames, in the order of the kernel's time stamps; each has the fields of
+        """End the capture; ``LabError`` if the kernel had to drop a frame.
+
+        All frames, in the order of the kernel's time stamps; each has the fields of
         ``emu.packets.dissect`` and ``at`` (capture point), ``dir`` (``in`` or ``out``) and ``t_ns``."""
         self._waker.send(b"x")
         self._thread.join()
-        for _, tap in self._sockets.values():
+        lost = {}
+        for point, tap in self._sockets.values():
             self._drain(tap.fileno())
+            _, drops = struct.unpack("II", tap.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+            if drops:
+                lost[point] = drops
             tap.close()
         self._poll.close()
         self._wake.close()
         self._waker.close()
+        if lost:
+            raise LabError(f"the capture lost frames: {lost}")
         return sorted(self._frames, key=lambda frame: int(frame["t_ns"]))
 
     def _collect(self) -> None:
@@ -75,7 +85,7 @@ class Capture:
         while True:
             try:
                 data, ancillary, _, address = tap.recvmsg(_LONGEST_FRAME_BYTES, 64)
-            except (BlockingIOError, OSError):  # nothing left, or the interface went away
+            except OSError:  # nothing left, or the interface went away
                 return
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
             self._frames.append(

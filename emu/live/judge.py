@@ -178,10 +178,12 @@ def _kernel_state(test: KernelState, lab: Lab, captures: _Captures) -> Finding:
     entries = 0
     for query in test.queries:
         done = lab[query.machine].run(query.argv)
+        what = f"{query.machine}: {' '.join(query.argv)}"
+        if done.returncode:
+            return False, f"{what}: status 0", f"status {done.returncode}: {done.stderr.strip()}"
         # iproute2 prints an empty object for some devices that it has nothing to say of.
         answered = [item for item in json.loads(done.stdout or "[]") if item]
         rest = list(answered)
-        what = f"{query.machine}: {' '.join(query.argv)}"
         for wanted in query.expected:
             match = next((item for item in rest if _includes(item, wanted)), None)
             if match is None:

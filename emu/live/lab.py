@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -17,15 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from emu.designs import make_plan, parse_design
-from emu.errors import LabError, MissingError
+from emu.designs import parse_design, plans_for
+from emu.errors import LabError, MissingError, UsageError
 from emu.live import preflight
 from emu.live.buffers import SYSCTLS, large_buffers
 from emu.live.process import wait_until
 from emu.live.sweep import Miss
 from emu.live.tree import Tree
 from emu.model import Plan
-from emu.scenario import from_mapping
+from emu.scenario import read
 
 DEFAULT_TIMEOUT_S = 120.0
 LAB_TOOLS = ("unshare", "nsenter", "mnexec", "ip", "ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl",
@@ -98,16 +98,19 @@ class Lab:
 
         Raises ``UsageError`` naming every mistake. Nothing is started yet.
         """
-        self.plan = design if isinstance(design, Plan) else make_plan(parse_design(design), from_mapping(scenario))
+        self.plan = design if isinstance(design, Plan) else _plan(design, scenario)
+        if isinstance(design, Plan) and scenario:
+            raise UsageError(f"a plan has its scenario already: {', '.join(scenario)} cannot be given beside it")
         self._on_terminal = on_terminal
         self._stack = ExitStack()
+        self._starting: Tree | None = None
         self._running: Tree | None = None
 
     def __enter__(self) -> Lab:
         datapath, sdn = choose(self.plan)
         with ExitStack() as stack:
             stack.enter_context(large_buffers())
-            tree = Tree(self.plan.spec, self._on_terminal)
+            tree = self._starting = Tree(self.plan.spec, self._on_terminal)
             stack.callback(tree.end)
             tree.request("build", plan=self.plan, datapath=datapath, sdn=sdn)
             self._running = tree
@@ -119,6 +122,11 @@ class Lab:
     ) -> None:
         self._running = None
         self._stack.close()
+
+    def abort(self) -> None:
+        """End the lab at once, from any thread, even while it comes up: whatever waits for it gets a ``LabError``."""
+        if self._starting:
+            self._starting.signal()
 
     @property
     def tree(self) -> Tree:
@@ -183,13 +191,25 @@ class Lab:
 
     def facts(self) -> dict[str, Any]:
         """What the lab runs on, and offloads, MTU, sysctls and congestion control of its endpoints."""
+        hops = (
+            parse_design(self.plan.design).design.path(self.plan, *self.plan.endpoints) if self.plan.endpoints else ()
+        )
+        path = sorted({(hop.machine, hop.interface) for hop in hops})
         return {
-            **self.tree.request("facts"),
+            **self.tree.request("facts", path=path),
             "design": self.plan.spec,
             "kernel": platform.release(),
             "root": os.geteuid() == 0,
-            "socket_buffers": {name: int(path.read_text()) for name, path in SYSCTLS.items()},
+            "socket_buffers": {name: int(path.read_text()) for name, path in SYSCTLS.items() if path.exists()},
         }
+
+
+def _plan(design: str, options: Mapping[str, Any]) -> Plan:
+    scenario, problems = read(options)
+    plans = plans_for([design], scenario, problems)
+    if problems:
+        raise UsageError(*problems)
+    return plans[0]
 
 
 @cache
@@ -204,7 +224,8 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     """
     machine = _machine()
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
-    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools))
+    tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
+    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels))
     if problems:
         raise MissingError(*problems)
     return (

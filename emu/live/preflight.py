@@ -207,15 +207,19 @@ def _judge_arp_table(readings: Readings) -> Finding:
     return Finding("arp table", "ok", f"{limit} entries for all namespaces together; sweeps stay below that")
 
 
-def missing_for(machine: Machine, datapath: str, sdn: str, tools: Iterable[str] = ()) -> list[str]:
+def missing_for(
+    machine: Machine, datapath: str, sdn: str, tools: Iterable[str] = (), tunnels: Iterable[str] = ()
+) -> list[str]:
     """What a lab with these choices lacks here, a sentence each with the command that mends it; empty: nothing.
 
-    ``datapath`` and ``sdn`` as on the command line (``auto`` takes what there is), ``tools`` out of ``TOOLS``.
+    ``datapath`` and ``sdn`` as on the command line (``auto`` takes what there is), ``tools`` out of ``TOOLS``,
+    ``tunnels`` out of ``TUNNELS``.
     """
     wanted = ["python", "lab namespaces", "mininet", "congestion control"]
     wanted += _choice(machine.datapaths, "datapath", datapath, ("kernel", "netdev"))
     wanted += _choice(machine.sdn, "sdn", sdn, ("ryu", "os-ken"))
     wanted += [f"tool {name}" for name in tools]
+    wanted += [f"tunnel {name}" for name in tunnels]
     absent = (machine.finding(name) for name in wanted)
     return [finding.sentence() for finding in absent if finding.state == "absent"]
 
@@ -228,7 +232,7 @@ def _choice(offered: Iterable[str], kind: str, chosen: str, candidates: tuple[st
 
 def main_job_missing(machine: Machine) -> list[str]:
     """What `emu compare` lacks here, as ``missing_for``; empty: it can run."""
-    return missing_for(machine, "auto", "auto", MAIN_TOOLS)
+    return missing_for(machine, "auto", "auto", MAIN_TOOLS, ("vxlan",))
 
 
 def render(machine: Machine) -> str:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from emu.packets import arp_request
 
 FOLDER = Path("/run/emu")
 STATUS_SOCKET = FOLDER / "controller.sock"
+TCP_SYSCTLS = tuple(f"net.ipv4.tcp_{name}" for name in ("rmem", "wmem", "sack", "timestamps", "window_scaling"))
 START_DEADLINE_S = 180.0
 """Controllers take a second or two to start, in an emulated machine half a minute."""
 
@@ -39,6 +41,7 @@ class Service:
         self.spaces: dict[str, Namespace] = {SWITCH: self.home}
         self.processes: dict[int, subprocess.Popen[str]] = {}
         self.captures: dict[int, Capture] = {}
+        self._numbers = count()
         self.controller: subprocess.Popen[bytes] | None = None
 
     def build(self, plan: Plan, datapath: str, sdn: str) -> None:
@@ -91,7 +94,9 @@ class Service:
             *self.plan.control.apps,
         ]
         with open(FOLDER / "controller.log", "wb") as log:
-            self.controller = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.controller = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
 
     def _controller_ready(self) -> bool:
         return bool(self.controller_status()["ready"])
@@ -118,8 +123,8 @@ class Service:
         return status
 
     def errors(self) -> list[str]:
-        """Exceptions of the controller and OpenFlow errors, ever."""
-        return list(self.controller_status()["errors"])
+        """Exceptions of the controller, OpenFlow errors and errors of the switch, ever."""
+        return [*self.controller_status()["errors"], *self.vswitch.errors()]
 
     # Commands
 
@@ -148,7 +153,7 @@ class Service:
             "errors": "replace",
         }
         if stderr == subprocess.STDOUT:  # a process that stays must never block on a pipe nobody reads
-            options["stdout"] = open(self._output(len(self.processes)), "w")  # noqa: SIM115 (closed below)
+            options["stdout"] = open(self._output(next(self._numbers)), "w")  # noqa: SIM115 (closed below)
         if name == SWITCH:
             options.setdefault("stdout", subprocess.PIPE)
             process = subprocess.Popen(list(argv), **options)
@@ -218,7 +223,7 @@ class Service:
 
     def capture(self, points: Sequence[str]) -> int:
         """Start a capture at ``points``; its number."""
-        number = len(self.captures)
+        number = next(self._numbers)
         self.captures[number] = Capture(self.spaces, points)
         return number
 
@@ -250,8 +255,9 @@ class Service:
         """Send bytes from one machine to another over TCP; whether they arrived as they were sent."""
         return transfer.transfer(self.spaces[src], self.spaces[dst], self.plan.address(dst), size_bytes)
 
-    def facts(self) -> dict[str, Any]:
-        """What this lab runs on and how its endpoints are set, as the kernel tells it."""
+    def facts(self, path: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """What this lab runs on and how its endpoints, and the devices on the ``path`` between them (machine and
+        device), are set, as the kernel tells it."""
         endpoints = self.plan.endpoints or ()
         uplinks = [node.name for node in self.plan.nodes]
         return {
@@ -262,8 +268,9 @@ class Service:
             "mtu": {name: self._mtu(name) for name in endpoints},
             "underlay_mtu": sorted({self._mtu(name) for name in uplinks}),
             "offloads": {name: self.spaces[name].offloads("eth0") for name in endpoints},
+            "path_offloads": {f"{machine}:{device}": self.spaces[machine].offloads(device) for machine, device in path},
             "sysctls": {
-                name: {key: self.spaces[name].sysctl(key) for key in self.plan.by_name[name].sysctls}
+                name: {key: self.spaces[name].sysctl(key) for key in (*self.plan.by_name[name].sysctls, *TCP_SYSCTLS)}
                 for name in endpoints
             },
         }
@@ -281,5 +288,9 @@ class Service:
         return self.vswitch.flows()
 
     def cli(self) -> None:
-        """Mininet's CLI on the terminal this process was started from."""
-        LabCLI(self.net)
+        """Mininet's CLI on the terminal this process was started from; Ctrl-C ends the command that runs in it."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            LabCLI(self.net)
+        finally:
+            signal.signal(signal.SIGINT, before)

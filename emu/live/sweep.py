@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import Mapping, Sequence
 from math import isqrt
+from socket import inet_aton
 
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
@@ -36,7 +37,8 @@ Miss = tuple[str, str, int | None]
 def sweep(
     spaces: Mapping[str, Namespace], node_of: Mapping[str, str], pairs: Sequence[Pair], most_neighbors: int
 ) -> list[Miss]:
-    """Ping every pair once; the pairs that got no answer, or one with another TTL than declared.
+    """Ping every pair until it is answered, again every second; the pairs that got no answer, or one with another TTL
+    than declared. It tells what can be reached, not what is lost.
 
     ``node_of``: the node on which each machine stands, which learns neighbors for it.
     ``most_neighbors``: the machine's limit of ARP entries; about a third of it is used.
@@ -72,6 +74,7 @@ class _Sweeper:
         self._sockets: dict[str, socket.socket] = {}
         self._names: dict[int, str] = {}
         self._number = {name: number for number, name in enumerate(names)}
+        self._address: dict[str, str] = {}
         for name in names:
             with network_namespace(spaces[name].descriptor):
                 sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
@@ -93,6 +96,7 @@ class _Sweeper:
         seen: dict[tuple[str, str], int] = {}
         end = time.monotonic() + patience_s
         waiting = list(pairs)
+        self._address.update({destination: address for _, destination, address, _ in pairs})
         while waiting and time.monotonic() < end:
             for start in range(0, len(waiting), _AT_ONCE):
                 for source, destination, address, _ in waiting[start : start + _AT_ONCE]:
@@ -123,7 +127,9 @@ class _Sweeper:
                     break
                 offset = (data[0] & 15) * 4
                 identifier, sequence = struct.unpack("!HH", data[offset + 4 : offset + 8])
-                if identifier == self._number[name] and sequence < len(names):
+                if identifier != self._number[name] or sequence >= len(names):
+                    continue  # somebody else's ping
+                if data[12:16] == inet_aton(self._address[names[sequence]]):
                     seen.setdefault((name, names[sequence]), data[8])
 
 

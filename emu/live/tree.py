@@ -14,8 +14,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from emu.live.namespaces import NAMESPACE_FOLDER
 from emu.live.readings import tree_command
 
 AGENT = "emu.live.agent"
+PATIENCE_S = 2.0
+"""How long an init may take to end when told; it does nothing but reap. One that cannot (stopped, or not set up to
+hear of it yet) is killed."""
 
 
 class Tree:
@@ -32,10 +36,11 @@ class Tree:
 
     def __init__(self, spec: str, on_terminal: bool = False) -> None:
         """``on_terminal``: let the lab use this process's terminal (for Mininet's CLI)."""
+        self._requests = count()
         self.lab_id = f"{spec.partition(':')[0]}-{secrets.token_hex(2)}"
         ours, theirs = socket.socketpair()
         own_namespaces = tree_command(is_root=os.geteuid() == 0)
-        argv = [*own_namespaces, sys.executable, "-m", AGENT, str(theirs.fileno()), self.lab_id, spec]
+        argv = [*own_namespaces, sys.executable, "-m", AGENT, str(theirs.fileno()), str(os.getpid()), self.lab_id, spec]
         with theirs:
             self._process = subprocess.Popen(
                 argv,
@@ -49,9 +54,12 @@ class Tree:
 
     def request(self, what: str, /, **arguments: Any) -> Any:
         """Have the lab do something and return what it answers; ``LabError`` if it died over it."""
+        number = next(self._requests)
         try:
-            self._connection.send((what, arguments))
-            succeeded, result = self._connection.recv()
+            self._connection.send((number, what, arguments))
+            answered = -1
+            while answered != number:  # an answer to an earlier request that nobody waited for any more
+                answered, succeeded, result = self._connection.recv()
         except (EOFError, OSError):
             raise LabError(f"lab {self.lab_id} has died") from None
         if not succeeded:
@@ -60,14 +68,22 @@ class Tree:
 
     def end(self) -> None:
         """End the tree and everything in it; returns when its processes are gone."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()  # --kill-child: the kernel ends the init with it, and all others with the init
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self.signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=PATIENCE_S)
+                break
         self._process.wait()
-        # The init holds the other end until it is gone.
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                self._connection.recv()
         self._connection.close()
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Tell the tree's init to end, and the kernel ends everything else with it; does not wait. Any thread may call
+        this."""
+        if self._process.poll() is None:
+            # unshare waits for the init, which is gone only when all its tree is. Without an init yet: unshare itself.
+            for pid in _children(self._process.pid) or [self._process.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,8 @@ class RunningTree:
     init_pid: int
     owner: int
     """User number of whoever started it."""
+    owner_pid: int
+    """Process number of whoever started it, in its own namespace."""
 
     @property
     def machines(self) -> list[str]:
@@ -107,7 +125,7 @@ def _tree_of(folder: Path) -> RunningTree | None:
     numbers = next(line.split()[1:] for line in status if line.startswith("NSpid:"))
     if len(numbers) < 2 or numbers[-1] != "1":  # not the init of a tree, but the agent in it
         return None
-    return RunningTree(words[4], words[5], int(folder.name), folder.stat().st_uid)
+    return RunningTree(words[5], words[6], int(folder.name), folder.stat().st_uid, int(words[4]))
 
 
 def find_tree(lab_id: str | None) -> RunningTree:
@@ -124,8 +142,8 @@ def find_tree(lab_id: str | None) -> RunningTree:
     return trees[0]
 
 
-def enter(tree: RunningTree, machine: str, command: Sequence[str]) -> int:
-    """Run a command in a machine of a running lab, on this process's terminal; its exit status.
+def enter(tree: RunningTree, machine: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a command in a machine of a running lab, on this process's own standard streams.
 
     Raises ``UsageError`` where the lab has no such machine or belongs to somebody else.
     """
@@ -138,29 +156,39 @@ def enter(tree: RunningTree, machine: str, command: Sequence[str]) -> int:
     user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
     into_tree = ["nsenter", f"--target={tree.init_pid}", *user, "--mount", "--pid", "--wd", "--"]
     into_machine = ["nsenter", f"--net={NAMESPACE_FOLDER / machine}", "--"]
-    process = subprocess.Popen([*into_tree, *into_machine, *command])
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # the terminal has told the command too
-            continue
+    return subprocess.Popen([*into_tree, *into_machine, *command])
 
 
 def end_orphans() -> list[str]:
     """End trees whose owner is gone but which have not ended by themselves (a stopped process cannot).
 
-    Returns their ids. A lab whose owner lives is left alone.
+    Returns their ids. Labs whose owner lives, or that belong to other users, are left alone.
     """
-    orphans = [tree for tree in running_trees() if 1 in (parent := _parent(tree.init_pid), _parent(parent))]
-    for tree in orphans:
-        os.kill(tree.init_pid, signal.SIGKILL)
-    return [tree.lab_id for tree in orphans]
+    ended = []
+    for tree in running_trees():
+        if any(tree.owner_pid in numbers for numbers in _ancestors(tree.init_pid)):
+            continue
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(tree.init_pid, signal.SIGKILL)
+            ended.append(tree.lab_id)
+    return ended
 
 
-def _parent(pid: int) -> int:
-    """The parent's process number; 1 if the process is gone or orphaned."""
+def _ancestors(pid: int) -> Iterator[list[int]]:
+    """The process numbers of each ancestor, in every process namespace it is in."""
+    while pid > 1:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text().splitlines()
+            pid = int(next(line.split()[1] for line in status if line.startswith("PPid:")))
+            parent = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except OSError:  # it has ended meanwhile
+            return
+        yield [int(word) for line in parent if line.startswith("NSpid:") for word in line.split()[1:]]
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process; none if it has ended."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
-        return 1
-    return int(next(line.split()[1] for line in status if line.startswith("PPid:")))
+        return []

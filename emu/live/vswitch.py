@@ -111,9 +111,10 @@ class VSwitch:
     def _datapath_name(self) -> str:
         return f"{_DATAPATH_TYPE[self.datapath]}@ovs-{_DATAPATH_TYPE[self.datapath]}"
 
-    def log(self) -> list[str]:
-        """Warnings and errors of the daemon."""
-        return (RUN_FOLDER / "ovs-vswitchd.log").read_text(errors="replace").splitlines()
+    def errors(self) -> list[str]:
+        """What the daemon has logged as errors or worse."""
+        lines = (RUN_FOLDER / "ovs-vswitchd.log").read_text(errors="replace").splitlines()
+        return [line for line in lines if "|ERR|" in line or "|EMER|" in line]
 
     def _run(self, *argv: str) -> str:
         return run(argv, env=self._env)

@@ -41,6 +41,7 @@ FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\nloss: 3\nmtu: 1\n"
         (["check", "--bananas", "--nodes", "1"], ["'--bananas'", "--nodes 1"]),
         (["compare", "bare", "--resume"], ["--resume is not built yet"]),
         (["guide"], ["'guide' is not built yet"]),
+        (["check", "hostgw", "--seed", "-1"], ["'hostgw' is not built yet", "--seed -1"]),
         (["juggle"], ["juggle"]),
         (["report", "/nowhere/at/all"], ["/nowhere/at/all"]),
         (["exec", "node-a", "--", "true"], ["no lab is running"]),
@@ -64,12 +65,11 @@ def test_bad_input_is_named_at_once_and_builds_nothing(words: list[str], complai
 def test_a_scenario_file_with_five_mistakes(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
     file.write_text(FIVE_MISTAKES)
-    done = emu("check", "bare", "--scenario", str(file))
+    done = emu("check", "bare", "star", "--scenario", str(file))
     assert done.returncode == 2
     named = [line for line in done.stderr.splitlines() if line.startswith(f"emu: {file}:")]
-    assert len(named) == 4, done.stderr
-    file.write_text("mtu: 1\n")
-    assert "--mtu 1" in emu("check", "bare", "--scenario", str(file)).stderr
+    assert len(named) == 5, done.stderr
+    assert "no design 'star'" in done.stderr
 
 
 def test_an_output_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
@@ -111,28 +111,34 @@ def test_labs_exec_and_clean_from_another_terminal() -> None:
 
 @pytest.mark.stock
 def test_mininets_cli_on_a_terminal() -> None:
-    ours, theirs = pty.openpty()
-    cli = subprocess.Popen(emu_command("up", "l2"), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    terminal, theirs = pty.openpty()
+    command = ["setsid", "--ctty", "--wait", *emu_command("up", "l2")]  # so that Ctrl-C is a signal, as for a person
+    cli = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    shown = ""
 
-    def read_until(text: str) -> None:
-        nonlocal shown
+    def shown_until(text: str) -> str:
         shown = ""
         while text not in shown:
-            ready, _, _ = select.select([ours], [], [], DEADLINE_S)
+            ready, _, _ = select.select([terminal], [], [], DEADLINE_S)
             assert ready, f"no '{text}' in: {shown}"
-            shown += os.read(ours, 4096).decode(errors="replace")
+            shown += os.read(terminal, 4096).decode(errors="replace")
+        return shown
 
-    prompt = "emu> "
-    read_until(prompt)
-    for typed, answer in (("ctr-1 ping -c1 ctr-4", "1 received"), ("pingall", "0% dropped"), ("exit", "")):
-        os.write(ours, typed.encode() + b"\n")
-        if answer:
-            read_until(prompt)
-            assert answer in shown
+    def type_in(text: bytes) -> None:
+        os.write(terminal, text)
+
+    shown_until("emu> ")
+    type_in(b"ctr-1 ping -c1 ctr-4\n")
+    assert "1 received" in shown_until("emu> ")
+    type_in(b"ctr-1 ping ctr-4\n")
+    shown_until("icmp_seq=2")
+    type_in(b"\x03")
+    assert "packets transmitted" in shown_until("emu> ")
+    type_in(b"pingall\n")
+    assert "0% dropped" in shown_until("emu> ")
+    type_in(b"exit\n")
     assert cli.wait() == 0
-    os.close(ours)
+    os.close(terminal)
 
 
 @pytest.mark.stock

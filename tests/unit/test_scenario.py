@@ -9,7 +9,7 @@ import pytest
 
 from emu.errors import UsageError
 from emu.model import Scenario
-from emu.scenario import OPTIONS, from_file, from_mapping
+from emu.scenario import OPTIONS, from_mapping, read
 
 
 def problems_of(values: dict[str, Any]) -> list[str]:
@@ -49,32 +49,40 @@ def test_a_file_and_what_the_command_line_overrides(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
     file.write_text("nodes: 8\ncontainers: 2\noffload: on\npod-cidr: 10.64.0.0/12\n")
     expected = Scenario(nodes=9, containers=2, offload="on", pod_cidr="10.64.0.0/12")
-    assert from_file(file, {"nodes": "9", "mtu": None}) == expected
+    assert read({"nodes": "9", "mtu": None}, file) == (expected, [])
 
 
 def test_a_file_with_five_mistakes_names_each_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
-    file.write_text("nodes: many\ncolour: red\n\nloss: 3\ncontainers: 2\ncontainers: 3\nsdn: [ryu]\n")
-    with pytest.raises(UsageError) as caught:
-        from_file(file, {})
-    lines = sorted(problem.split(": ")[0] for problem in caught.value.problems)
-    assert lines == [f"{file}:{line}" for line in (1, 2, 4, 6, 7)]
+    file.write_text("nodes: many\ncolour: red\n\nloss: 3\ncontainers: 2\ncontainers: 3\nmtu: 1\n")
+    _, problems = read({}, file)
+    assert sorted(problem.split(": ")[0] for problem in problems) == [f"{file}:{line}" for line in (1, 2, 4, 6, 7)]
+
+
+def test_mistakes_of_a_file_and_of_the_command_line_do_not_hide_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "lab.yaml"
+    file.write_text("nodes: many\nmtu: 1\n")
+    _, problems = read({"containers": "x", "mtu": "2", "seed": "-1"}, file)
+    assert problems == [
+        f"{file}:1: --nodes takes N, not 'many'",
+        "--containers takes M, not 'x'",
+        "--mtu 2: between 576 and 65000 bytes",
+        "--seed -1: 0 or more",
+    ]
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "nodes: [\n", "just words"])
 def test_a_file_that_is_no_scenario(tmp_path: Path, text: str) -> None:
     file = tmp_path / "lab.yaml"
     file.write_text(text)
-    with pytest.raises(UsageError):
-        from_file(file, {})
+    assert len(read({}, file)[1]) == 1
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read"):
-        from_file(tmp_path / "none.yaml", {})
+    assert "cannot read" in read({}, tmp_path / "none.yaml")[1][0]
 
 
 def test_an_empty_file_is_the_deck(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
     file.write_text("# nothing\n")
-    assert from_file(file, {}) == Scenario()
+    assert read({}, file) == (Scenario(), [])
