@@ -167,3 +167,35 @@ def test_kill_of_sudo(on_terminal: bool) -> None:
     sudo.wait()
     assert_nothing_left(before)
     os.close(ours)
+
+
+def test_clean_ends_a_lab_that_cannot_end_itself() -> None:
+    before = Snapshot.take()
+    owner = start(*SLEEPER)
+    wait_for("the lab's command to run", lambda: sleeping(owner))
+    lab_init = init(owner)
+    os.kill(agent(owner), signal.SIGSTOP)  # it does not hear that its owner is gone
+    owner.kill()
+    owner.wait()
+    assert words_of(lab_init)
+    done = emu("clean")
+    assert (done.returncode, "whose owner is gone" in done.stdout) == (0, True)
+    assert_nothing_left(before)
+
+
+@pytest.mark.stock
+def test_a_comparison_that_is_killed_keeps_its_samples(tmp_path: Path) -> None:
+    before = Snapshot.take()
+    out = tmp_path / "out"
+    comparison = start("compare", "bare", "overlay", "--workload", "ping", "--profile", "quick", "--out", str(out))
+    samples = out / "samples.jsonl"
+    wait_for("samples", lambda: samples.exists() and samples.read_text().count("\n") > 100)
+    os.killpg(comparison.pid, signal.SIGKILL)
+    comparison.wait()
+    assert_nothing_left(before)
+    kept = samples.read_text().count("\n")
+    done = emu("report", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "interrupted" in done.stdout
+    assert samples.read_text().count("\n") == kept
+    assert (out / "report.html").exists()
