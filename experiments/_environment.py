@@ -12,21 +12,24 @@ if Path(sys.prefix).resolve() != ENVIRONMENT.resolve():
     if not python.exists():
         print(f"{sys.argv[0]}: the environment is not set up; mend: sudo ./run doctor", file=sys.stderr)
         sys.exit(3)
+    if os.geteuid() == 0 and CHECKOUT.stat().st_uid != 0:  # root leaves nothing of its own in a user's checkout
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     os.execv(python, [str(python), *sys.argv])
 
 import argparse  # noqa: E402 (from here on in the environment)
 from collections.abc import Callable, Sequence  # noqa: E402
 from datetime import datetime, timezone  # noqa: E402
+from typing import NoReturn  # noqa: E402
 
-from emu.designs import DEFAULT_DESIGNS, make_plans  # noqa: E402
-from emu.errors import EmuError, UsageError  # noqa: E402
+from emu.cli import guarded  # noqa: E402
+from emu.designs import DEFAULT_DESIGNS, plans_for  # noqa: E402
+from emu.errors import UsageError  # noqa: E402
 from emu.measure.blocks import PROFILES  # noqa: E402
 from emu.measure.compare import compare, problems_of  # noqa: E402
 from emu.measure.progress import Progress  # noqa: E402
 from emu.measure.results import default_name, read_folder  # noqa: E402
 from emu.measure.summary import Summary, summarise  # noqa: E402
-from emu.model import Plan  # noqa: E402
-from emu.scenario import OPTIONS, from_mapping  # noqa: E402
+from emu.scenario import OPTIONS, read  # noqa: E402
 
 
 def measure(about: str, workloads: Sequence[str]) -> tuple[Path, Summary]:
@@ -36,17 +39,15 @@ def measure(about: str, workloads: Sequence[str]) -> tuple[Path, Summary]:
     parser.add_argument("designs", nargs="*", metavar="DESIGN", help=f"default: {' '.join(DEFAULT_DESIGNS)}")
     parser.add_argument("--profile", default="quick", help=f"{', '.join(PROFILES)} (default: quick)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
+    parser.add_argument("--debug", action="store_true", help="a traceback for errors")
+    parser.add_argument("--scenario", type=Path, metavar="FILE.yaml", help="a file with the options below as its keys")
     options = [option for option in OPTIONS if option.built]
     for option in options:
         parser.add_argument(f"--{option.name}", metavar=option.metavar, help=option.help)
     arguments = parser.parse_args()
     given = {option.field: getattr(arguments, option.field) for option in options}
-    plans: Sequence[Plan] = ()
-    problems: list[str] = []
-    try:
-        plans = make_plans(arguments.designs or DEFAULT_DESIGNS, from_mapping(given))
-    except UsageError as error:
-        problems.extend(error.problems)
+    scenario, problems = read(given, arguments.scenario)
+    plans = plans_for(arguments.designs or DEFAULT_DESIGNS, scenario, problems)
     out = arguments.out or CHECKOUT / "results" / default_name(datetime.now(timezone.utc), kind)
     problems += problems_of(plans, workloads, arguments.profile, out)
     if problems:
@@ -55,13 +56,6 @@ def measure(about: str, workloads: Sequence[str]) -> tuple[Path, Summary]:
     return folder, summarise(read_folder(folder))
 
 
-def run(experiment: Callable[[], None]) -> None:
-    """Run an experiment as a program: errors are one line each, the exit status is that of ``emu``."""
-    try:
-        experiment()
-    except EmuError as error:
-        for problem in error.problems:
-            print(f"{sys.argv[0]}: {problem}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.exit(130)
+def run(experiment: Callable[[], int]) -> NoReturn:
+    """Run an experiment as a program: signals, errors and exit statuses are those of ``emu``."""
+    sys.exit(guarded(experiment, debug="--debug" in sys.argv))

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """What does each design cost? Four ways to connect the same containers, under five workloads.
 
        bare        l2             routed             overlay
@@ -23,7 +23,7 @@ from emu.measure.words import QUESTIONS, claim, differs
 from emu.measure.workloads import WORKLOADS
 
 
-def main() -> None:
+def main() -> int:
     """Measure everything and print each difference from bare that is shown."""
     folder, summary = _environment.measure(__doc__, list(WORKLOADS))
     for question in QUESTIONS:
@@ -32,6 +32,7 @@ def main() -> None:
             if cell is not None and cell.ratio is not None and differs(cell.ratio):
                 print(claim(cell, question, spec))
     print(f"{'trusted' if summary.verdict.trusted else 'NOT TRUSTED'}; report: {folder}/report.html")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """How long does a packet take, there and back, and how much longer does the first one?
 
     ping:          echo ----->|                    every 2 ms: caches are warm, most times are alike
@@ -21,7 +21,7 @@ import numpy as np
 from emu.measure.words import number
 
 
-def main() -> None:
+def main() -> int:
     """Ping through every design, warm and cold, and print the quantiles."""
     folder, summary = _environment.measure(__doc__, ["ping", "first_packet"])
     print(f"{'design':<36}{'median':>9}{'p90':>9}{'p99':>9}{'first':>9}   us")
@@ -31,6 +31,7 @@ def main() -> None:
         times = [*([warm.median.value] if warm else []), *tails, *([cold.median.value] if cold else [])]
         print(f"{spec:<36}" + "".join(f"{number(time_us):>9}" for time_us in times))
     print(f"{'trusted' if summary.verdict.trusted else 'NOT TRUSTED'}; plots: {folder}/plots")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """How much does one TCP stream carry through each design?
 
     sender                          switch                        receiver
@@ -18,10 +18,10 @@ import _environment
 from emu.measure.words import number, ratio_text
 
 
-def main() -> None:
+def main() -> int:
     """Measure one stream through every design and print what came out."""
     folder, summary = _environment.measure(__doc__, ["tcp_stream"])
-    print(f"{'design':<36}{'Gbit/s':>8}{'packet':>9}{'sent again':>12}   ratio to bare")
+    print(f"{'design':<36}{'Gbit/s':>8}{'packet':>9}{'sent again':>12}   ratio to bare (below 1: less gets through)")
     for spec in summary.specs:
         throughput, again, packet = (summary.cell(spec, "tcp_stream", metric)
                                      for metric in ("throughput", "retransmits", "packet_size"))
@@ -33,6 +33,7 @@ def main() -> None:
               f"{f'{again.median.value:.3%}' if again else '':>12}"
               f"   {ratio_text(throughput.ratio) if throughput.ratio else ''}")
     print(f"{'trusted' if summary.verdict.trusted else 'NOT TRUSTED'}; plots: {folder}/plots")
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,20 +18,24 @@ from emu.live.lab import Lab, choose
 from emu.measure.blocks import PROFILES, Profile, Trial, expected_s, plan_trials
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
-from emu.measure.results import RUN_FORMAT, ResultFolder, refuse_existing
-from emu.measure.running import Bench, LabDied, about_machine, ask, ask_versions
+from emu.measure.results import RUN_FORMAT, ResultFolder, refuse_impossible
+from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
 from emu.measure.summary import REFERENCE
-from emu.measure.workloads import WORKLOADS, Workload
+from emu.measure.workloads import UNBUILT_WORKLOADS, WORKLOADS, Workload
 from emu.model import Plan
 
 REPORT_S = 8.0
 """About how long plots and report take, for the time left that is told."""
 
+ABORT_AGAIN_S = 0.1
+"""How often labs that come up are ended anew: one may have had nothing yet that could be ended."""
+
 
 def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path) -> list[str]:
     """Everything wrong with a comparison that is asked for, before anything is built."""
-    problems = [f"there is no workload '{name}'; there are: {', '.join(WORKLOADS)}" for name in workloads
-                if name not in WORKLOADS]
+    problems = [f"workload '{name}' is not built yet" if name in UNBUILT_WORKLOADS
+                else f"there is no workload '{name}'; there are: {', '.join(WORKLOADS)}"
+                for name in workloads if name not in WORKLOADS]
     problems += [f"workload '{name}' is named twice" for name in _repeated(workloads)]
     problems += [f"design '{spec}' is named twice" for spec in _repeated([plan.spec for plan in plans])]
     problems += [f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
@@ -38,7 +43,7 @@ def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, o
     if profile not in PROFILES:
         problems.append(f"there is no profile '{profile}'; there are: {', '.join(PROFILES)}")
     try:
-        refuse_existing(out)
+        refuse_impossible(out)
     except UsageError as error:
         problems += error.problems
     return problems
@@ -66,14 +71,7 @@ def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: 
         benches, folder = _open(stack, plans, PROFILES[profile], out, progress)
         run = _describe(benches, chosen, PROFILES[profile], argv)
         folder.write_json("run.json", run)
-        died: LabDied | None = None
-        with _closing(run, benches, folder, progress):
-            try:
-                _measure(benches, chosen, PROFILES[profile], run["seed"], progress)
-            except LabDied as error:
-                died = error
-                run["interrupted"] = True
-                run["warnings"].append(str(error))
+        died = _measure_and_tell(run, benches, chosen, PROFILES[profile], folder, progress)
     progress.step("drawing plots and report")
     redraw(out)
     if died is not None:
@@ -86,10 +84,44 @@ def _open(stack: ExitStack, plans: Sequence[Plan], profile: Profile, out: Path,
     """All labs, side by side (idle ones cost nothing), and the folder once they are up."""
     progress.step(f"bringing up {', '.join(plan.spec for plan in plans)}")
     labs = [Lab(plan) for plan in plans]
-    with ThreadPoolExecutor(len(labs)) as pool:
-        list(pool.map(stack.enter_context, labs))
+    bring_up(stack, labs)
     folder = stack.enter_context(ResultFolder.create(out))
     return {lab.plan.spec: Bench(lab, profile.lengths, folder) for lab in labs}, folder
+
+
+def bring_up(stack: ExitStack, labs: Sequence[Lab]) -> None:
+    """Enter all ``labs`` at once; ``stack`` will leave those that came up.
+
+    The first that fails, or a signal, ends the others at once: nothing waits for a lab that nobody wants any more.
+    """
+    coming_up: list[Lab] = []
+    entered: list[Lab] = []
+    unwanted = threading.Event()
+
+    def enter(lab: Lab) -> None:
+        coming_up.append(lab)
+        try:
+            if not unwanted.is_set():
+                lab.__enter__()
+                entered.append(lab)
+        finally:
+            coming_up.remove(lab)
+
+    try:
+        with ThreadPoolExecutor(len(labs)) as pool:
+            try:
+                for started in as_completed([pool.submit(enter, lab) for lab in labs]):
+                    started.result()
+            except BaseException:
+                unwanted.set()
+                while coming_up:
+                    for lab in tuple(coming_up):
+                        lab.abort()
+                    time.sleep(ABORT_AGAIN_S)
+                raise
+    finally:
+        for lab in entered:
+            stack.push(lab)
 
 
 def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], profile: Profile,
@@ -109,14 +141,14 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
         "workloads": list(workloads),
         "designs": [
             {"spec": spec, "design": bench.lab.plan.design, "params": dict(bench.lab.plan.params),
-             "endpoints": list(bench.endpoints), "facts": facts[spec]}
+             "endpoints": list(bench.endpoints), "tunnels": _tunnels(bench.lab.plan), "facts": facts[spec]}
             for spec, bench in benches.items()
         ],
         "version": __version__,
-        "revision": _revision(first),
+        "revision": revision(first, Path(__file__).resolve().parents[2]),
         "started": _utc(time.time()),
         "ended": None,
-        "interrupted": False,
+        "interrupted": True,  # until it is known that it was not
         "kernel": common["kernel"],
         **about_machine(first),
         "ovs_version": common["ovs_version"],
@@ -131,37 +163,34 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
     }
 
 
-def _revision(bench: Bench) -> str | None:
-    """The commit of the checkout this runs from, marked ``-dirty`` if it was changed; ``None`` outside a checkout."""
-    checkout = Path(__file__).resolve().parents[2]
-    argv = ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout), "describe", "--always", "--dirty",
-            "--abbrev=12"]
-    if not (checkout / ".git").exists():
-        return None
-    words = ask(bench, "revision", argv).split()
-    return words[0] if len(words) == 1 else None
+def _tunnels(plan: Plan) -> list[str]:
+    """The tunnel devices of a plan, as facts name devices."""
+    return [f"{machine.name}:{device.name}" for machine in plan.machines for device in machine.devices if device.vxlan]
 
 
 def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
 
 
-@contextmanager
-def _closing(run: dict[str, Any], benches: Mapping[str, Bench], folder: ResultFolder,
-             progress: Progress) -> Iterator[None]:
-    """Whatever ends the measuring, ``run.json`` tells when and how."""
+def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],
+                      profile: Profile, folder: ResultFolder, progress: Progress) -> LabDied | None:
+    """Measure; whatever ends that, ``run.json`` tells when and how. A lab that died over it is returned."""
+    died: LabDied | None = None
     try:
-        yield
+        _measure(benches, workloads, profile, run["seed"], progress)
         for spec, bench in benches.items():
-            if not run["interrupted"]:
-                run["controller_errors"][spec] = bench.lab.errors()
+            run["controller_errors"][spec] = bench.lab.errors()
+        run["interrupted"] = False
+    except LabDied as error:
+        died = error
+        run["warnings"].append(str(error))
     except BaseException:
-        run["interrupted"] = True
         progress.say(f"interrupted; the samples so far are in {folder.path}")
         raise
     finally:
         run["ended"] = _utc(time.time())
         folder.write_json("run.json", run)
+    return died
 
 
 def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], profile: Profile, seed: int,

@@ -28,8 +28,8 @@ def _published() -> Mapping[str, Any]:
 
 
 def band(run: Mapping[str, Any], cell: Cell) -> Band | None:
-    """The published range for a cell. Only for runs on the kernel datapath without offloads: a userspace switch
-    costs every design the same large amount, so its ratios are not comparable."""
+    """The published range for a cell. Only for runs on the kernel datapath without offloads: in user space the
+    switch's own cost is a large part of every figure, so its ratios are not comparable."""
     if run["datapath"] != "kernel" or run["scenario"]["offload"] != "off":
         return None
     for row in _published()["bands"]:

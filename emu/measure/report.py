@@ -16,6 +16,7 @@ from emu.measure.figures import Drawn, Subject, draw
 from emu.measure.look import tokens
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, Summary, summarise
+from emu.measure.verdict import was_interrupted
 from emu.measure.words import QUESTIONS, Question, conditions, differs, interval_text, number, ratio_text
 from emu.measure.workloads import WORKLOADS
 
@@ -114,7 +115,8 @@ def _facts(stored: Stored) -> list[tuple[str, str]]:
                     f"{'as root' if run['root'] else 'without root'}"),
         ("Tools", "; ".join(run["tools"].values())),
         ("Software", f"kubenet-emu {run['version']}, revision {run['revision'] or 'unknown'}"),
-        ("Started, ended", f"{run['started']}, {run['ended']}{' (interrupted)' if run['interrupted'] else ''}"),
+        ("Started, ended", f"{run['started']}, {run['ended'] or 'not known'}"
+                           f"{' (interrupted)' if was_interrupted(run) else ''}"),
         ("Command", " ".join(run["argv"])),
     ]
     return [(name, str(value)) for name, value in rows]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -76,17 +77,16 @@ class ResultFolder:
 
     @classmethod
     def create(cls, path: Path) -> ResultFolder:
-        """Make a new folder. ``UsageError`` if there is something of that name already, or it cannot be made."""
-        refuse_existing(path)
-        standing = next(parent for parent in path.absolute().parents if parent.exists())
-        stat = standing.stat()
+        """Make a new folder. ``UsageError`` as from ``refuse_impossible``."""
+        refuse_impossible(path)
+        stat = _standing(path).stat()
         folder = cls(path, (stat.st_uid, stat.st_gid) if os.geteuid() == 0 else None)
         try:
             for made in (*reversed([p for p in path.absolute().parents if not p.exists()]), path, path / "raw"):
                 made.mkdir()
                 folder._give(made)
         except OSError as error:
-            raise UsageError(f"cannot make the result folder {path}: {error.strerror}") from None
+            raise _cannot_make(path, error) from None
         folder.add_samples(())  # a run that is ended before its first sample has none, and that can be read back
         return folder
 
@@ -143,10 +143,28 @@ class ResultFolder:
         self._calls += 1
 
 
-def refuse_existing(path: Path) -> None:
-    """``UsageError`` if there is something at ``path``."""
-    if path.exists() or path.is_symlink():
+def refuse_impossible(path: Path) -> None:
+    """``UsageError`` if there is something at ``path``, or no folder can be made there.
+
+    Permissions do not tell (root may all, and yet makes no folder in /proc), so a folder is made where ``path`` is
+    to stand, and taken away again.
+    """
+    if os.path.lexists(path):
         raise UsageError(f"the result folder {path} exists already")
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".emu-", dir=_standing(path)))
+    except OSError as error:
+        raise _cannot_make(path, error) from None
+
+
+def _standing(path: Path) -> Path:
+    """What is there already of the way to ``path``."""
+    return next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+
+
+def _cannot_make(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot make the result folder {path}: in {_standing(path)}: {error.strerror}; --out DIR names "
+                      "another")
 
 
 def default_name(started: datetime, kind: str) -> str:

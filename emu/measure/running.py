@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emu.errors import LabError
@@ -157,3 +158,19 @@ def about_machine(bench: Bench) -> dict[str, Any]:
         "cpus": int(found["CPU(s)"]) if found.get("CPU(s)", "").isdigit() else None,
         "virtualisation": found.get("Hypervisor vendor", "none seen"),
     }
+
+
+def revision(bench: Bench, checkout: Path) -> str | None:
+    """The commit of ``checkout``, marked ``-dirty`` if a file of it was changed; ``None`` where there is no commit.
+
+    Asked so that git writes nothing there: the checkout may be of another user than root.
+    """
+    if not (checkout / ".git").exists():
+        return None
+    git = ["env", "GIT_OPTIONAL_LOCKS=0", "git", "-c", f"safe.directory={checkout}", "-c", "core.fsmonitor=false",
+           "-C", str(checkout)]
+    commit = ask(bench, "revision", [*git, "rev-parse", "--short=12", "HEAD"]).split()
+    if len(commit) != 1:
+        return None
+    changes = ask(bench, "changes", [*git, "status", "--porcelain", "--untracked-files=no"]).strip()
+    return f"{commit[0]}-dirty" if changes else commit[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emu.measure.summary import Cell, Summary
+from emu.measure.summary import REFERENCE, Cell, Summary
 from emu.measure.words import QUESTIONS, Question, number, ratio_text
 
 
@@ -14,6 +14,8 @@ def table(summary: Summary) -> str:
         rows.append([spec, *(_text(_cell(summary, spec, question), question) for question in asked)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(asked) + 1)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if any(cell.ratio is not None for cell in summary.cells.values()):
+        lines.append(f"x: ratio to {REFERENCE}; above 1 is worse for times, below 1 for rates")
     verdict = summary.verdict
     lines.append("trusted" if verdict.trusted else "NOT TRUSTED: " + "; ".join(verdict.document()["reasons"]))
     return "\n".join(lines)

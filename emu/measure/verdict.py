@@ -6,8 +6,8 @@ fact that explains figures and is no fault, such as the userspace datapath.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ SMALL_BUFFER_BYTES = 4 << 20
 """Receive buffers below this drop bursts at the userspace switch (212,992 is the kernel's default)."""
 
 ETHERNET_HEADER_BYTES = 14
+
+INTERRUPTED = "the run was interrupted; what it had measured until then is here"
 
 
 @dataclass(frozen=True)
@@ -69,27 +71,60 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
           torn: bool) -> Verdict:
     """The verdict on a run: its facts, its samples, and the median of each (design, workload, metric)."""
     facts = {design["spec"]: design["facts"] for design in run["designs"]}
+    tunnels = {design["spec"]: frozenset(design.get("tunnels", ())) for design in run["designs"]}
+    asked_offload = run["scenario"].get("offload", "off") == "on"
     reasons = (
-        *_too_few_blocks(samples, run["workloads"]),
+        *([Reason(INTERRUPTED, "interrupted")] if was_interrupted(run) else []),
+        *_too_few_blocks(samples, list(facts), run["workloads"], int(run["profile"]["blocks"])),
         *_failures(samples),
         *_unequal(facts),
+        *_other_offloads(facts, tunnels, asked_offload),
         *(Reason(f"{spec}: {len(errors)} controller errors, the first: {errors[0]}", "controller errors", spec)
           for spec, errors in run["controller_errors"].items() if errors),
         *_drops(medians),
-        *_super_packets(run, facts, medians),
+        *([] if asked_offload else _super_packets(facts, medians)),
         *_small_buffers(facts),
     )
-    return Verdict(reasons, tuple(_notes(run, facts, torn)))
+    return Verdict(reasons, tuple(_notes(run, facts, tunnels, torn)))
 
 
-def _too_few_blocks(samples: Sequence[Sample], workloads: Sequence[str]) -> list[Reason]:
+def was_interrupted(run: Mapping[str, Any]) -> bool:
+    """Whether a run was not measured to its end, by whatever it was ended."""
+    return bool(run["interrupted"]) or run["ended"] is None
+
+
+def _too_few_blocks(samples: Sequence[Sample], specs: Sequence[str], workloads: Sequence[str],
+                    planned: int) -> list[Reason]:
+    """Pairs of design and workload with too few blocks for an interval, or with blocks that were never run.
+
+    Blocks lost to failed trials are ``_failures``'s to tell as long as enough are left. What holds for every
+    design of a workload is told once.
+    """
+    good, run = _blocks(sample for sample in samples if sample.ok), _blocks(samples)
     reasons = []
     for workload in workloads:
-        blocks = {s.block for s in samples if s.ok and s.workload == workload}
-        if len(blocks) < MINIMUM_BLOCKS:
-            text = f"{workload}: {len(blocks)} blocks; below {MINIMUM_BLOCKS} there are no intervals"
-            reasons.append(Reason(text, "few blocks", workload=workload))
+        texts: dict[str | None, str] = {
+            spec: _lacking_blocks(len(good[spec, workload]), len(run[spec, workload]), planned) for spec in specs}
+        if len(set(texts.values())) == 1:
+            texts = {None: texts[specs[0]]}
+        reasons += [Reason(f"{f'{spec}, ' if spec else ''}{workload}: {text}", "few blocks", spec, workload)
+                    for spec, text in texts.items() if text]
     return reasons
+
+
+def _blocks(samples: Iterable[Sample]) -> Mapping[tuple[str, str], set[int]]:
+    blocks: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for sample in samples:
+        blocks[sample.spec, sample.workload].add(sample.block)
+    return blocks
+
+
+def _lacking_blocks(good: int, run: int, planned: int) -> str:
+    """What is wrong with so many blocks; nothing where it is empty."""
+    count = f"{good} blocks" if good == planned else f"{good} of the {planned} blocks planned"
+    if good < MINIMUM_BLOCKS:
+        return f"{count}; below {MINIMUM_BLOCKS} there are no intervals"
+    return f"{run} of the {planned} blocks planned were run" if run < planned else ""
 
 
 def _failures(samples: Sequence[Sample]) -> list[Reason]:
@@ -124,20 +159,38 @@ def _unequal(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
         if used != {PINNED_CONGESTION_CONTROL}:
             reasons.append(Reason(f"{spec}: congestion control is {', '.join(sorted(used))}, not "
                                   f"{PINNED_CONGESTION_CONTROL}", "not cubic", spec))
-    for kind in ("offloads", "sysctls"):
-        reasons += _differing_settings(kind, facts)
+    return reasons + _differing_sysctls(facts)
+
+
+def _other_offloads(facts: Mapping[str, Mapping[str, Any]], tunnels: Mapping[str, frozenset[str]],
+                    asked: bool) -> list[Reason]:
+    """Offloads of endpoints and of devices between them that are not as the scenario asked; a tunnel device's being
+    off is ``_notes``'s to tell."""
+    reasons = []
+    for spec, fact in facts.items():
+        devices = {**fact["offloads"], **fact.get("path_offloads", {})}
+        others = [f"{name} at {device}" for device, settings in devices.items()
+                  for name, value in settings.items()
+                  if value != asked and not (asked and device in tunnels[spec])]
+        if others:
+            reasons.append(Reason(f"{spec}: offloads {_on(asked)} were asked for, {_on(not asked)} are "
+                                  + ", ".join(others), "other offloads", spec))
     return reasons
 
 
-def _differing_settings(kind: str, facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
-    """Settings present at endpoints of several designs whose values are not the same everywhere."""
+def _on(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def _differing_sysctls(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
+    """Sysctls present at endpoints of several designs whose values are not the same everywhere."""
     seen: dict[str, dict[str, set[str]]] = {}
     for spec, fact in facts.items():
-        for settings in fact[kind].values():
+        for settings in fact["sysctls"].values():
             for name, value in settings.items():
                 seen.setdefault(name, {}).setdefault(spec, set()).add(str(value))
     return [
-        Reason(f"{kind} differ between endpoints: {name} is "
+        Reason(f"sysctls differ between endpoints: {name} is "
                + ", ".join(f"{'/'.join(sorted(values))} in {spec}" for spec, values in by_spec.items()),
                "unequal settings")
         for name, by_spec in seen.items() if len(set().union(*by_spec.values())) > 1
@@ -152,10 +205,9 @@ def _drops(medians: Mapping[tuple[str, str, str], float]) -> list[Reason]:
     ]
 
 
-def _super_packets(run: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]],
+def _super_packets(facts: Mapping[str, Mapping[str, Any]],
                    medians: Mapping[tuple[str, str, str], float]) -> list[Reason]:
-    if run["scenario"].get("offload") == "on":
-        return []
+    """Frames on the wire that only offloads can make, where they are off."""
     return [
         Reason(f"{spec}, {workload}: {size:.0f} bytes per packet are above the MTU though offloads are off",
                "super-packets", spec, workload)
@@ -172,16 +224,19 @@ def _small_buffers(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
                    "them)", "small buffers", workload="tcp_stream")]
 
 
-def _notes(run: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]], torn: bool) -> list[str]:
+def _notes(run: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]], tunnels: Mapping[str, frozenset[str]],
+           torn: bool) -> list[str]:
     notes = list(run["warnings"])
     if any(fact["datapath"] != "kernel" for fact in facts.values()):
-        notes.append("userspace datapath: the switch's own cost is large and equal in all designs, which pulls every "
-                     "ratio towards 1")
+        notes.append("userspace datapath: the switch's own cost is a large part of every figure, which pulls ratios "
+                     "towards 1")
     if run["scenario"].get("offload") == "on":
         notes.append("offloads on: packets above the MTU cross the links, which makes tunnels look cheaper than they "
                      "are on a wire")
-    if run["interrupted"]:
-        notes.append("the run was interrupted; what it had measured is here")
+        notes += [f"{spec}: the tunnel device gets finished packets ({', '.join(off)} off at {device}), so that what "
+                  "offloads save ends before it"
+                  for spec, fact in facts.items() for device, settings in fact.get("path_offloads", {}).items()
+                  if device in tunnels[spec] and (off := [name for name, value in settings.items() if not value])]
     if torn:
         notes.append("the last line of samples.jsonl was cut off and has been left out")
     return notes

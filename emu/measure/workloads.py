@@ -169,6 +169,10 @@ WORKLOADS = {
 """All workloads by name, in the order in which tables and reports show them."""
 
 
+UNBUILT_WORKLOADS = ("udp_rr", "tcp_crr", "udp_stream", "rr_under_load")
+"""What the interface names and this version lacks."""
+
+
 def trial_s(workload: Workload, lengths: Lengths) -> float:
     """How long one trial of ``workload`` is expected to take, in seconds."""
     return workload.expected_s(lengths) * workload.calls(lengths)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from emu.designs import make_plans
+from emu.cli import main
+from emu.designs import plans_for
 from emu.errors import UsageError
 from emu.live.tree import RunningTree, running_trees
 from emu.measure.blocks import PROFILES, Profile
@@ -53,7 +55,7 @@ class Steps(Progress):
 
 
 def run_compare(out: Path, progress: Progress | None = None, workloads: tuple[str, ...] = tuple(WORKLOADS)) -> Path:
-    return compare(make_plans(DESIGNS, Scenario()), workloads, "tiny", out, ["emu", "compare"],
+    return compare(plans_for(DESIGNS, Scenario(), []), workloads, "tiny", out, ["emu", "compare"],
                    progress or Progress(io.StringIO()))
 
 
@@ -77,6 +79,7 @@ def test_compare_leaves_a_whole_result_folder(tmp_path: Path) -> None:
     assert run.keys() >= RUN_KEYS
     assert run["format"] == "emu-run/1"
     assert not run["interrupted"]
+    assert run["ended"] >= run["started"]
     assert run["controller_errors"] == {spec: [] for spec in SPECS}
     assert all(run["tools"][tool][-1].isdigit() for tool in ("ping", "iperf3", "nginx"))
 
@@ -112,8 +115,11 @@ def test_the_first_packet_pays_for_what_is_cold_and_the_stream_fits_the_wire(tmp
         assert all(mtu - 100 < size <= mtu + 14 for size in sizes)
 
 
-def test_an_interrupted_run_keeps_its_samples_and_ends_its_labs(tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_its_samples_and_ends_its_labs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     def interrupt() -> None:
+        shutil.copytree(tmp_path / "out", tmp_path / "killed")  # what kill -9 would leave here
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -122,6 +128,9 @@ def test_an_interrupted_run_keeps_its_samples_and_ends_its_labs(tmp_path: Path) 
     stored = read_folder(tmp_path / "out")
     assert stored.run["interrupted"]
     assert {sample.trial for sample in stored.samples} == {0, 1, 2}
+    capfd.readouterr()
+    assert main(["report", str(tmp_path / "killed")]) == 0
+    assert "NOT TRUSTED: the run was interrupted" in capfd.readouterr().out
 
 
 def test_a_lab_that_dies_is_told_as_that_and_what_was_measured_is_reported(tmp_path: Path) -> None:
@@ -141,7 +150,7 @@ def test_a_lab_that_dies_is_told_as_that_and_what_was_measured_is_reported(tmp_p
 
 def test_everything_wrong_is_named_before_anything_is_made(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    plans = make_plans(["bare", "bare"], Scenario())
+    plans = plans_for(["bare", "bare"], Scenario(), [])
     with pytest.raises(UsageError) as wrong:
         compare(plans, ["ping", "ping", "pong"], "huge", tmp_path / "out", [], Progress(io.StringIO()))
     assert [problem.split(";")[0] for problem in wrong.value.problems] == [
@@ -160,3 +169,31 @@ def test_an_experiment_runs_by_itself(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "exists already" in refused.stderr
     assert "--nodes" in refused.stderr
+
+
+def test_an_experiment_reads_a_scenario_file_and_tells_mistakes_as_emu_does(tmp_path: Path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text("mtu: 1400\nnodes: one\n")
+    argv = [str(CHECKOUT / "experiments" / "latency.py"), "bear", "--scenario", str(file), "--out", "/proc/x"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False, cwd="/")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("latency.py: ") for line in lines)
+    for said in (f"{file}:2: --nodes takes", "no design 'bear'", "result folder /proc/x"):
+        assert any(said in line for line in lines), said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write in another user's checkout")
+def test_an_experiment_of_root_leaves_nothing_in_a_user_s_checkout(tmp_path: Path) -> None:
+    shutil.copytree(CHECKOUT / "experiments", tmp_path / "experiments", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(CHECKOUT / "emu", tmp_path / "emu", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / ".venv").symlink_to(CHECKOUT / ".venv")
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 1234, 1234, follow_symlinks=False)
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    argv = [str(tmp_path / "experiments" / "latency.py"), "--help"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False,
+                          env={**env, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.stat().st_uid == 0 and not path.is_symlink()] == []

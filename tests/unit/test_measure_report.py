@@ -59,6 +59,7 @@ def test_report_is_one_file_that_answers_first_and_says_how_far_to_trust_it(tmp_
     assert "http://" not in report.read_text().replace("http://www.w3.org", "")
     question, verdict, figures = map(page.text.index, ("What does each design cost here?", "Trusted.", "Figures"))
     assert question < verdict < figures
+    assert "Where less is better (times) a ratio above 1 is worse than bare" in page.text
     assert {p.name for p in (path / "plots").iterdir()} == {f"{n}.{kind}" for n in FIGURES for kind in ("pdf", "png")}
     assert {"summary.json", "summary.csv", "report.html"} <= {p.name for p in path.iterdir()}
 
@@ -68,7 +69,7 @@ def test_an_untrusted_run_is_reported_with_its_reasons(tmp_path: Path) -> None:
     page = Page()
     page.feed(report.read_text(encoding="utf-8"))
     assert "Not trusted." in page.text
-    assert "ping: 2 blocks; below 6 there are no intervals" in page.text
+    assert "ping: 2 of the 6 blocks planned; below 6 there are no intervals" in page.text
     assert "✓" not in page.text
 
 

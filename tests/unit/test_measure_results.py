@@ -8,14 +8,13 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from emu.errors import UsageError
-from emu.measure.results import ResultFolder, read_folder, refuse_existing
+from emu.measure.results import ResultFolder, read_folder, refuse_impossible
 from emu.measure.summary import summarise
-from tests.unit.measure_support import PARAMS, TRUTH, facts, run_json, samples, store
+from tests.unit.measure_support import PARAMS, TRUTH, run_json, samples, store
 
 DESIGNS = ["bare", "l2", "routed", "overlay"]
 
@@ -78,8 +77,28 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="exists already"):
             ResultFolder.create(tmp_path / name)
         with pytest.raises(UsageError, match="exists already"):
-            refuse_existing(tmp_path / name)
+            refuse_impossible(tmp_path / name)
     assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "because"),
+    [("/proc/nowhere/run", "in /proc: "), ("file/run", "in {tmp}/file: Not a directory"),
+     ("file/deeper/run", "in {tmp}/file: Not a directory"), ("dangling/run", "in {tmp}/dangling: No such file")],
+)
+def test_where_no_folder_can_be_made_is_told_beforehand(tmp_path: Path, place: str, because: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError) as refused:
+        refuse_impossible(tmp_path / place)
+    (problem,) = refused.value.problems
+    assert f"{tmp_path / place}: {because.format(tmp=tmp_path)}" in problem
+    assert "--out" in problem
+
+
+def test_trying_where_a_folder_is_to_stand_leaves_nothing(tmp_path: Path) -> None:
+    refuse_impossible(tmp_path / "results" / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_is_never_seen_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,69 +180,3 @@ def test_the_csv_says_what_the_json_says(tmp_path: Path) -> None:
         assert float(row["median"]) == entry["median"]
         ratio = entry.get("ratio_to_bare", {}).get("value", math.nan)
         assert float(row["ratio_to_bare"] or math.nan) == pytest.approx(ratio, nan_ok=True)
-
-
-def verdict_of(tmp_path: Path, run: dict[str, Any], **changed: float) -> list[str]:
-    """The reasons of a run whose metrics named in ``changed`` have other values in l2."""
-    taken = [replace(s, value=changed[s.metric]) if s.design == "l2" and s.metric in changed else s
-             for s in samples(DESIGNS)]
-    return [reason.text for reason in summarise(read_folder(store(tmp_path / "run", run, taken))).verdict.reasons]
-
-
-def test_a_sound_run_has_no_reasons(tmp_path: Path) -> None:
-    assert verdict_of(tmp_path, run_json(DESIGNS)) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"underlay_mtu": [9000]}, "underlay's MTU differs"),
-        ({"congestion_control": {"a": ["bbr"], "b": ["cubic"]}}, "congestion control"),
-        ({"datapath": "kernel"}, "the datapath differs"),
-        ({"sdn": "os-ken 4.2.2"}, "controller framework differs"),
-        ({"offloads": {"a": {"tso": True, "gso": False, "gro": False, "tx": False}, "b": {}}}, "tso is"),
-        ({"sysctls": {"a": {"net.ipv4.ip_forward": "1"}, "b": {}}}, "net.ipv4.ip_forward is"),
-        ({"socket_buffers": {"rmem_max": 212992, "rmem_default": 212992}}, "212,992 bytes"),
-    ],
-)
-def test_a_lab_set_otherwise_than_the_others_is_a_reason(tmp_path: Path, change: dict[str, Any], says: str) -> None:
-    run = run_json(DESIGNS)
-    run["designs"][1]["facts"] = facts(**change)
-    reasons = verdict_of(tmp_path, run)
-    assert reasons
-    assert any(says in reason for reason in reasons)
-
-
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [({"retransmits": 0.0011}, "0.11% of the segments"), ({"packet_size": 9000.0}, "above the MTU")],
-)
-def test_drops_and_super_packets_are_reasons(tmp_path: Path, changed: dict[str, float], says: str) -> None:
-    (reason,) = verdict_of(tmp_path, run_json(DESIGNS), **changed)
-    assert says in reason
-    assert "l2" in reason
-
-
-def test_super_packets_are_expected_with_offloads_on(tmp_path: Path) -> None:
-    run = run_json(DESIGNS)
-    run["scenario"]["offload"] = "on"
-    assert verdict_of(tmp_path, run, packet_size=9000.0) == []
-
-
-def test_controller_errors_are_a_reason(tmp_path: Path) -> None:
-    run = run_json(DESIGNS, controller_errors={"bare": [], "routed:routes=static": ["KeyError: 7", "another"]})
-    (reason,) = verdict_of(tmp_path, run)
-    assert "2 controller errors" in reason
-    assert "KeyError: 7" in reason
-
-
-def test_failed_trials_touch_only_their_own_figures(tmp_path: Path) -> None:
-    taken = samples(DESIGNS)
-    broken = replace(next(s for s in taken if s.design == "l2" and s.workload == "http"), value=None, ok=False,
-                     error="wrk counted errors: 3 timeout")
-    summary = summarise(read_folder(store(tmp_path / "run", run_json(DESIGNS), [*taken, broken])))
-    assert [reason.text for reason in summary.verdict.reasons] == [
-        "l2:proxy_arp=controller, http: 1 trials failed, the first: wrk counted errors: 3 timeout"]
-    assert summary.verdict.doubts("l2:proxy_arp=controller", "http")
-    assert not summary.verdict.doubts("l2:proxy_arp=controller", "ping")
-    assert not summary.verdict.doubts("bare", "http")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from emu.live.lab import Completed
 from emu.measure.blocks import Trial
 from emu.measure.progress import PLAIN_EVERY_S, Progress, left
 from emu.measure.results import ResultFolder
-from emu.measure.running import Bench, LabDied, about_machine, ask_versions
+from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
 from emu.measure.workloads import WORKLOADS, Lengths
 from tests.unit.measure_support import DATA, FakeLab
 
@@ -90,13 +92,41 @@ def test_a_dead_lab_is_told_as_that(tmp_path: Path) -> None:
 def test_versions_and_cpu_are_read_tolerantly(tmp_path: Path) -> None:
     said = {
         "ping": "ping from iputils 20221126\nlibcap: yes\n", "wrk": "wrk debian/4.1.0-3+b2 [epoll] Copyright 2012\n",
-        "iperf3": "iperf 3.12 (cJSON 1.7.15)\n", "nginx": "nginx version: nginx/1.22.1\n", "env": "Model name:  A CPU\n",
+        "iperf3": "iperf 3.12 (cJSON 1.7.15)\n", "nginx": "nginx version: nginx/1.22.1\n",
+        "env": "Model name:  A CPU\n",
     }
     bench = bench_with(tmp_path, FakeLab(lambda argv: Completed((), 0, said[argv[0]], "")))
     assert ask_versions(bench, list(WORKLOADS.values())) == {
         "ping": "ping from iputils 20221126", "wrk": "wrk debian/4.1.0-3+b2", "iperf3": "iperf 3.12",
         "nginx": "nginx version: nginx/1.22.1"}
     assert about_machine(bench) == {"cpu": "A CPU", "cpus": None, "virtualisation": "none seen"}
+
+
+def really(argv: Sequence[str]) -> Completed:
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+
+def test_asking_for_the_revision_writes_nothing_in_the_checkout(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    git = ["git", "-C", str(checkout), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    bench = bench_with(tmp_path, FakeLab(really))
+    assert revision(bench, checkout) is None
+    subprocess.run(["git", "init", "-q", str(checkout)], check=True)
+    assert revision(bench, checkout) is None
+    (checkout / "file").write_text("one")
+    subprocess.run([*git, "add", "file"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
+    os.utime(checkout / "file", (1, 1))  # git would note the new time in its index
+    index = (checkout / ".git" / "index").read_bytes()
+    before = sorted(checkout.rglob("*"))
+    commit = really([*git, "rev-parse", "HEAD"]).stdout[:12]
+    assert revision(bench, checkout) == commit
+    (checkout / "file").write_text("two")
+    assert revision(bench, checkout) == f"{commit}-dirty"
+    (checkout / "file").write_text("one")
+    assert (checkout / ".git" / "index").read_bytes() == index
+    assert sorted(checkout.rglob("*")) == before
 
 
 class Terminal(io.StringIO):

@@ -1,0 +1,125 @@
+"""What is refused before anything is built, and labs coming up side by side: none outlives a failure or a signal."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from emu.errors import LabError
+from emu.measure.compare import bring_up, problems_of
+from emu.measure.workloads import UNBUILT_WORKLOADS, WORKLOADS
+
+PATIENCE_S = 30.0
+
+
+class StartingLab:
+    """A lab that does ``start`` on entering; ``log`` keeps what became of it."""
+
+    def __init__(self, start: Callable[[StartingLab], object]) -> None:
+        self._start = start
+        self.begun, self.aborted = threading.Event(), threading.Event()
+        self.log: list[str] = []
+
+    def __enter__(self) -> StartingLab:
+        self.begun.set()
+        self._start(self)
+        self.log.append("entered")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.log.append("left")
+
+    def abort(self) -> None:
+        if self.begun.is_set():  # a lab that has not begun has nothing to end
+            self.aborted.set()
+
+
+def at_once(lab: StartingLab) -> None:
+    pass
+
+
+def never(lab: StartingLab) -> None:
+    if not lab.aborted.wait(PATIENCE_S):
+        lab.log.append("waited in vain to be ended")
+    raise LabError("lab bare-1234 has died")
+
+
+def bring_up_and_leave(*labs: StartingLab) -> None:
+    with ExitStack() as stack:
+        bring_up(stack, labs)  # type: ignore[arg-type]
+        assert [lab.log for lab in labs] == [["entered"]] * len(labs)
+
+
+def test_labs_come_up_side_by_side_and_are_left_with_the_stack() -> None:
+    both = threading.Barrier(2)
+    labs = [StartingLab(lambda lab: both.wait(PATIENCE_S)) for _ in range(2)]
+    bring_up_and_leave(*labs)
+    assert [lab.log for lab in labs] == [["entered", "left"]] * 2
+
+
+def test_a_lab_that_fails_ends_the_others_and_its_error_is_told() -> None:
+    done, hanging = StartingLab(at_once), StartingLab(never)
+
+    def fail(lab: StartingLab) -> None:
+        assert hanging.begun.wait(PATIENCE_S)
+        raise LabError("no switch")
+
+    with pytest.raises(LabError, match="no switch"):
+        bring_up_and_leave(done, hanging, StartingLab(fail))
+    assert done.log == ["entered", "left"]
+    assert hanging.log == []
+
+
+def interrupt(lab: StartingLab) -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    never(lab)
+
+
+@pytest.mark.parametrize("before", [0, 1, 7])
+def test_a_signal_ends_labs_that_come_up(before: int) -> None:
+    """However many labs have begun when the signal comes."""
+    hanging = [StartingLab(never) for _ in range(before)]
+    interrupting, last = StartingLab(interrupt), StartingLab(at_once)
+    with pytest.raises(KeyboardInterrupt):
+        bring_up_and_leave(*hanging, interrupting, last)
+    assert [lab.log for lab in (*hanging, interrupting)] == [[]] * (before + 1)
+    assert last.log in ([], ["entered", "left"])
+
+
+def test_a_lab_that_begins_only_after_the_signal_is_ended_too() -> None:
+    late = StartingLab(never)
+    late.begun = Late()
+
+    def fail(lab: StartingLab) -> None:
+        raise LabError("no switch")
+
+    with pytest.raises(LabError, match="no switch"):
+        bring_up_and_leave(late, StartingLab(fail))
+    assert late.log == []
+
+
+class Late(threading.Event):
+    """Tells what it is only when it is asked for the third time."""
+
+    asked = 0
+
+    def is_set(self) -> bool:
+        self.asked += 1
+        return self.asked > 2
+
+
+def test_workloads_to_come_are_told_from_what_is_no_workload(tmp_path: Path) -> None:
+    problems = problems_of([], [*UNBUILT_WORKLOADS, "pong"], "quick", tmp_path / "out")
+    assert problems == [*(f"workload '{name}' is not built yet" for name in UNBUILT_WORKLOADS),
+                        f"there is no workload 'pong'; there are: {', '.join(WORKLOADS)}"]
+
+
+def test_a_result_folder_that_cannot_be_made_is_told_with_everything_else() -> None:
+    problems = problems_of([], ["pong"], "quick", Path("/proc/run"))
+    assert [problem.split(";")[0].split(":")[0] for problem in problems] == [
+        "there is no workload 'pong'", "cannot make the result folder /proc/run"]
