@@ -32,7 +32,7 @@ case $* in
     '-m venv'*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
     '-m pip'*) [ ! -p "$checkout/gate" ] || {{ echo arrived >"$checkout/arrivals"; read -r _ <"$checkout/gate"; }}
         [ ! -e "$checkout/offline" ] || {{ echo 'no route to the index'; exit 1; }} ;;
-    '-m emu'*) shift 2; printf '<%s>' "$@" ;;
+    '-I '*'-m emu'*) while [ "$1" != emu ]; do shift; done; shift; printf '<%s>' "$@" ;;
 esac
 """
 
@@ -146,7 +146,7 @@ def test_root_makes_the_environment_as_the_checkouts_owner_and_then_becomes_emu(
     venv, pip, emu = copy.asked()
     assert venv == f"{NOBODY} 0022  -m venv --system-site-packages {copy.path}/.venv"
     assert pip.startswith(f"{NOBODY} 0022 constraints.txt -m pip install")
-    assert emu.startswith("0 0022  -m emu up")
+    assert emu.startswith("0 0022  -I -B -m emu up")
     assert [path for path in copy.path.rglob("*") if path.lstat().st_uid != NOBODY] == []
 
     done = copy.run("doctor")
