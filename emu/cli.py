@@ -20,6 +20,9 @@ _EPILOG = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 this machine lacks so
 UNBUILT_VERBS = ("trace", "guide", "diff", "capture")
 
 
+ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
 class Ended(BaseException):
     """A signal asked this process to end; raised so that everything open is closed on the way out."""
 
@@ -95,6 +98,7 @@ def guarded(action: Callable[[], int], debug: bool = False) -> int:
     """Run a program of this project and return its exit status: signals end it in order, errors are one line each on
     standard error; with ``debug`` there are tracebacks."""
     name = Path(sys.argv[0]).name if not sys.argv[0].endswith("__main__.py") else "emu"
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     _listen_to_signals()
     try:
         return action()
@@ -115,6 +119,9 @@ def guarded(action: Callable[[], int], debug: bool = False) -> int:
         said = f"{type(error).__name__}: {error} (a fault of this program; --debug shows where)"
         print(f"{name}: {said}", file=sys.stderr)
         return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(words: list[str]) -> int:
@@ -132,11 +139,11 @@ def _run(words: list[str]) -> int:
 
 def _listen_to_signals() -> None:
     def end(number: int, frame: FrameType | None) -> None:
-        for other in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        for other in ENDING_SIGNALS:
             signal.signal(other, signal.SIG_IGN)  # closing must not be disturbed
         raise Ended(number)
 
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    for number in ENDING_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup asks for HUP to be ignored
             signal.signal(number, end)
     verbs.end_with_sudo(signal.SIGTERM)

@@ -93,6 +93,7 @@ def test_a_missing_tool_is_named_with_its_mending(tool: str, verb: str, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.stock
 def test_labs_exec_and_clean_from_another_terminal() -> None:
     with Lab("l2") as lab:
         listed = json.loads(emu("labs", "--json").stdout)
