@@ -128,6 +128,13 @@ class L2:
                 "proxy_arp=controller floods nothing",
                 Unseen(probe, unasked, asked),
             ),
+            *unseen_claim(
+                "own-question",
+                f"{b.name} asks on its bridge for {dst}, and so on the segment: the switch lets no other node hear it",
+                "the target is behind the port that asks",
+                Unseen(probe, bystanders(plan, b.name), {**asked, "arp.spa": b.bridge_address, "dir": "in"}),
+                ("arp-reply",),
+            ),
             order_claim(probe, point, target.address, source.address, target.address, _DECK),
             *journey,
             *unseen_claim(

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from emu.errors import LabError
 from emu.live import namespaces, transfer
@@ -27,6 +27,8 @@ from emu.model import SWITCH, Plan
 from emu.packets import arp_request
 
 FOLDER = Path("/run/emu")
+PATIENCE_S = 5.0
+"""How long a process may take to end when it is told, before it is killed."""
 STATUS_SOCKET = FOLDER / "controller.sock"
 TCP_SYSCTLS = tuple(f"net.ipv4.tcp_{name}" for name in ("rmem", "wmem", "sack", "timestamps", "window_scaling"))
 START_DEADLINE_S = 180.0
@@ -39,7 +41,7 @@ class Service:
     def __init__(self) -> None:
         self.home = Namespace(SWITCH, os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
         self.spaces: dict[str, Namespace] = {SWITCH: self.home}
-        self.processes: dict[int, subprocess.Popen[str]] = {}
+        self.spawned: dict[int, tuple[subprocess.Popen[str], Path]] = {}
         self.captures: dict[int, Capture] = {}
         self._numbers = count()
         self.controller: subprocess.Popen[bytes] | None = None
@@ -130,7 +132,7 @@ class Service:
 
     def run(self, name: str, argv: Sequence[str], timeout_s: float) -> tuple[int, str, str]:
         """Status, output and error of a command in a machine."""
-        process = self._popen(name, argv, subprocess.PIPE)
+        process = self._popen(name, argv, subprocess.PIPE, subprocess.PIPE)
         try:
             out, err = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -140,56 +142,44 @@ class Service:
 
     def spawn(self, name: str, argv: Sequence[str]) -> int:
         """Start a command that stays; its process number inside the lab."""
-        process = self._popen(name, argv, subprocess.STDOUT)
-        self.processes[process.pid] = process
+        output = FOLDER / f"output-{next(self._numbers)}.log"
+        with open(output, "w") as file:  # a process that stays must never block on a pipe nobody reads
+            process = self._popen(name, argv, file, subprocess.STDOUT)
+        self.spawned[process.pid] = (process, output)
         return process.pid
 
-    def _popen(self, name: str, argv: Sequence[str], stderr: int) -> subprocess.Popen[str]:
-        options: dict[str, Any] = {
-            "stdin": subprocess.DEVNULL,
-            "stderr": stderr,
-            "start_new_session": True,
-            "text": True,
-            "errors": "replace",
-        }
-        if stderr == subprocess.STDOUT:  # a process that stays must never block on a pipe nobody reads
-            options["stdout"] = open(self._output(next(self._numbers)), "w")  # noqa: SIM115 (closed below)
-        if name == SWITCH:
-            options.setdefault("stdout", subprocess.PIPE)
-            process = subprocess.Popen(list(argv), **options)
-        else:
-            process = self.net[name].popen(list(argv), **options)
-        if stderr == subprocess.STDOUT:
-            options["stdout"].close()
-            process.output_file = options["stdout"].name  # type: ignore[attr-defined]
+    def _popen(self, name: str, argv: Sequence[str], stdout: int | IO[str], stderr: int) -> subprocess.Popen[str]:
+        process: subprocess.Popen[str] = self.net[name].popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
         return process
-
-    @staticmethod
-    def _output(number: int) -> Path:
-        return FOLDER / f"output-{number}.log"
 
     def alive(self, pid: int) -> bool:
         """Whether a process that was spawned still runs."""
-        return self.processes[pid].poll() is None
+        return self.spawned[pid][0].poll() is None
 
     def output(self, pid: int) -> str:
         """What a process that was spawned has printed so far."""
-        return Path(self.processes[pid].output_file).read_text(errors="replace")  # type: ignore[attr-defined]
+        return self.spawned[pid][1].read_text(errors="replace")
 
     def stop(self, pid: int) -> None:
         """End a process that was spawned, and its children."""
-        self._end(self.processes[pid])
+        self._end(self.spawned[pid][0])
 
     @staticmethod
     def _end(process: subprocess.Popen[str]) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                continue
-            break
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=PATIENCE_S)
+                return
 
     def listening(self, name: str, port: int, protocol: str) -> bool:
         """Whether something in a machine is bound to a port, from the kernel's socket tables."""
