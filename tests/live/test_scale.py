@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.live.machine import emu_command
+from tests.live.machine import CHECKOUT, emu_command
 
 pytestmark = pytest.mark.live
 
-ORDINARY_USER = 65534
+# The checkout's owner, who can read it wherever it is; nobody, where that is root.
+ORDINARY_USER = CHECKOUT.stat().st_uid or 65534
 MACHINES = 50 + 50 * 4
 
 # Distributions have /dev/net/tun open to all; a machine where only root may open it gets one in a mount
