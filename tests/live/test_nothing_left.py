@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.machine import Snapshot, assert_nothing_left, emu, emu_command, wait_for
+from tests.live.machine import CHECKOUT, Snapshot, assert_nothing_left, emu, emu_command, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -159,7 +159,7 @@ def test_kill_of_sudo(on_terminal: bool) -> None:
     before = Snapshot.take()
     ours, theirs = pty.openpty()
     end = theirs if on_terminal else subprocess.DEVNULL
-    command = ["sudo", "-n", *emu_command(*SLEEPER)]
+    command = ["sudo", "-n", str(CHECKOUT / "run"), *SLEEPER]
     sudo = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True)
     os.close(theirs)
     wait_for("the lab's command to run", lambda: sleeping(sudo))
