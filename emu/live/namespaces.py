@@ -22,7 +22,7 @@ from emu.model import Device, Machine, Plan
 NAMESPACE_FOLDER = Path("/run/netns")
 """Where iproute2 keeps names of namespaces, so that ``ip netns exec NAME`` works inside a lab."""
 
-_LINK_SCOPE, _GLOBAL_SCOPE, _STATIC_PROTOCOL, _BOOT_PROTOCOL = 253, 0, 4, 3
+_LINK_SCOPE, _GLOBAL_SCOPE, _BOOT_PROTOCOL = 253, 0, 3
 _NO_PREFIX_ROUTE = 0x200
 _PERMANENT, _NO_ARP, _FAILED = 0x80, 0x40, 0x20
 _RTNH_F_ONLINK = 4
