@@ -1,88 +1,185 @@
-"""Frames as flat tables of fields: ``{"eth.src": ..., "arp.op": ..., "ip.ttl": ...}``.
+"""Frames as header tables: which bytes are which field, and what they say.
 
-Fields of a frame inside a tunnel have ``inner.`` before their names. Headers: IEEE 802.3, RFC 826 (ARP),
-RFC 791 (IPv4), RFC 792 (ICMP), RFC 768 (UDP), RFC 9293 (TCP), RFC 7348 (VXLAN).
+``headers`` gives the headers of a frame with the place of every field; ``dissect`` the same as one flat table,
+``{"eth.src": ..., "arp.op": ..., "ip.ttl": ...}``. Fields of a frame inside a tunnel have ``inner.`` before their
+names, those of the packet that an ICMP error quotes have ``quoted.``. Headers: IEEE 802.3, RFC 826 (ARP), RFC 791
+(IPv4), RFC 792 (ICMP), RFC 768 (UDP), RFC 9293 (TCP), RFC 7348 (VXLAN).
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from socket import inet_aton, inet_ntoa
 from typing import Any
 
 ARP_REQUEST, ARP_REPLY = 1, 2
 ECHO_REPLY, ECHO_REQUEST = 0, 8
+UNREACHABLE, TIME_EXCEEDED = 3, 11
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP = 0x0800, 0x0806
 ICMP, TCP, UDP = 1, 6, 17
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 VXLAN_PORTS = frozenset({8472, 4789})
 """Linux's own default, which flannel uses, and IANA's."""
 
-_VXLAN_HEADER_BYTES = 8
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a frame: its name as ``dissect`` has it, its value, and where its bytes are in the frame."""
+
+    name: str
+    value: Any
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header of a frame (or, as ``payload``, what no header of ours describes), ``size`` bytes from ``start``.
+
+    ``protocol``: eth, arp, ip, icmp, tcp, udp, vxlan or payload. ``depth``: 0 for headers on the wire, 1 inside a
+    tunnel.
+    """
+
+    protocol: str
+    depth: int
+    start: int
+    size: int
+    fields: tuple[Field, ...]
+
+
+def _mac(data: bytes) -> str:
+    return data.hex(":")
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "big")
+
+
+@dataclass(frozen=True)
+class _Spec:
+    name: str
+    start: int
+    size: int
+    read: Callable[[bytes], Any] = _number
+
+
+_TABLES = {
+    "eth": (_Spec("dst", 0, 6, _mac), _Spec("src", 6, 6, _mac), _Spec("type", 12, 2)),
+    "arp": (
+        *(_Spec("op", 6, 2), _Spec("sha", 8, 6, _mac), _Spec("spa", 14, 4, inet_ntoa)),
+        *(_Spec("tha", 18, 6, _mac), _Spec("tpa", 24, 4, inet_ntoa)),
+    ),
+    "ip": (
+        *(_Spec("len", 2, 2), _Spec("id", 4, 2), _Spec("df", 6, 1, lambda data: bool(data[0] & 0x40))),
+        *(_Spec("ttl", 8, 1), _Spec("proto", 9, 1), _Spec("sum", 10, 2)),
+        *(_Spec("src", 12, 4, inet_ntoa), _Spec("dst", 16, 4, inet_ntoa)),
+    ),
+    "icmp": (_Spec("type", 0, 1), _Spec("code", 1, 1), _Spec("id", 4, 2), _Spec("seq", 6, 2)),
+    "tcp": (
+        *(_Spec("sport", 0, 2), _Spec("dport", 2, 2), _Spec("seq", 4, 4), _Spec("ack", 8, 4)),
+        *(_Spec("flags", 13, 1), _Spec("window", 14, 2)),
+    ),
+    "udp": (_Spec("sport", 0, 2), _Spec("dport", 2, 2), _Spec("len", 4, 2)),
+    "vxlan": (_Spec("vni", 4, 3),),
+}
+_SIZES = {"eth": 14, "arp": 28, "ip": 20, "icmp": 8, "tcp": 20, "udp": 8, "vxlan": 8}
+"""What a header has at least."""
+
+_QUOTING = frozenset({UNREACHABLE, 4, 5, TIME_EXCEEDED, 12})
+"""ICMP messages that quote the packet they are about (RFC 792)."""
+
+
+def headers(frame: bytes) -> tuple[Header, ...]:
+    """The headers of an Ethernet frame, the outermost first. What is cut off or unknown is payload; never raises."""
+    return tuple(_ethernet(frame, 0, len(frame), 0))
 
 
 def dissect(frame: bytes) -> dict[str, Any]:
     """The fields of an Ethernet frame. Headers that are cut off or unknown are left out; never raises."""
-    fields: dict[str, Any] = {"len": len(frame)}
-    _ethernet(frame, "", fields)
-    return fields
+    return flat(headers(frame), len(frame))
 
 
-def _ethernet(frame: bytes, prefix: str, fields: dict[str, Any]) -> None:
-    if len(frame) < 14:
+def flat(found: tuple[Header, ...], length: int) -> dict[str, Any]:
+    """``dissect`` from the headers that ``headers`` gave of a frame of ``length`` bytes."""
+    return {"len": length, **{field.name: field.value for header in found for field in header.fields}}
+
+
+def _header(frame: bytes, protocol: str, start: int, size: int, depth: int, prefix: str = "") -> Header:
+    within = prefix or "inner." * depth
+    fields = (
+        Field(
+            f"{within}{protocol}.{spec.name}",
+            spec.read(frame[start + spec.start : start + spec.start + spec.size]),
+            start + spec.start,
+            spec.size,
+        )
+        for spec in _TABLES[protocol]
+    )
+    return Header(protocol, depth, start, size, tuple(fields))
+
+
+def _ethernet(frame: bytes, start: int, end: int, depth: int) -> Iterator[Header]:
+    if end - start < _SIZES["eth"]:
+        yield from _payload(frame, start, end, depth)
         return
-    kind = int.from_bytes(frame[12:14], "big")
-    fields[f"{prefix}eth.dst"] = frame[0:6].hex(":")
-    fields[f"{prefix}eth.src"] = frame[6:12].hex(":")
-    fields[f"{prefix}eth.type"] = kind
-    if kind == ETHERTYPE_ARP:
-        _arp(frame[14:], prefix, fields)
+    yield _header(frame, "eth", start, _SIZES["eth"], depth)
+    kind = _number(frame[start + 12 : start + 14])
+    body = start + _SIZES["eth"]
+    if kind == ETHERTYPE_ARP and end - body >= 28 and frame[body : body + 6] == b"\x00\x01\x08\x00\x06\x04":
+        yield _header(frame, "arp", body, _SIZES["arp"], depth)
+        yield from _payload(frame, body + _SIZES["arp"], end, depth)
     elif kind == ETHERTYPE_IPV4:
-        _ipv4(frame[14:], prefix, fields)
+        yield from _ipv4(frame, body, end, depth)
+    else:
+        yield from _payload(frame, body, end, depth)
 
 
-def _arp(data: bytes, prefix: str, fields: dict[str, Any]) -> None:
-    if len(data) < 28 or data[:6] != b"\x00\x01\x08\x00\x06\x04":
+def _ipv4(frame: bytes, start: int, end: int, depth: int) -> Iterator[Header]:
+    if end - start < 20 or frame[start] >> 4 != 4:
+        yield from _payload(frame, start, end, depth)
         return
-    fields[f"{prefix}arp.op"] = int.from_bytes(data[6:8], "big")
-    fields[f"{prefix}arp.sha"] = data[8:14].hex(":")
-    fields[f"{prefix}arp.spa"] = inet_ntoa(data[14:18])
-    fields[f"{prefix}arp.tha"] = data[18:24].hex(":")
-    fields[f"{prefix}arp.tpa"] = inet_ntoa(data[24:28])
-
-
-def _ipv4(data: bytes, prefix: str, fields: dict[str, Any]) -> None:
-    if len(data) < 20 or data[0] >> 4 != 4:
+    size = (frame[start] & 15) * 4
+    yield _header(frame, "ip", start, size, depth)
+    body, stop = start + size, min(end, start + _number(frame[start + 2 : start + 4]))
+    is_first = not _number(frame[start + 6 : start + 8]) & 0x1FFF  # a later fragment has no transport header
+    protocol = {ICMP: "icmp", TCP: "tcp", UDP: "udp"}.get(frame[start + 9]) if is_first else None
+    if protocol is None or stop - body < _SIZES[protocol]:
+        yield from _payload(frame, body, stop, depth)
         return
-    header_bytes = (data[0] & 15) * 4
-    length, ident, fragment = struct.unpack("!HHH", data[2:8])
-    fields[f"{prefix}ip.len"] = length
-    fields[f"{prefix}ip.id"] = ident
-    fields[f"{prefix}ip.df"] = bool(fragment & 0x4000)
-    fields[f"{prefix}ip.ttl"] = data[8]
-    fields[f"{prefix}ip.proto"] = data[9]
-    fields[f"{prefix}ip.src"] = inet_ntoa(data[12:16])
-    fields[f"{prefix}ip.dst"] = inet_ntoa(data[16:20])
-    payload = data[header_bytes:length]
-    if fragment & 0x1FFF:  # not the first fragment: no transport header in it
-        return
-    if data[9] == ICMP and len(payload) >= 8:
-        fields[f"{prefix}icmp.type"], fields[f"{prefix}icmp.code"] = payload[0], payload[1]
-        fields[f"{prefix}icmp.id"], fields[f"{prefix}icmp.seq"] = struct.unpack("!HH", payload[4:8])
-    elif data[9] == TCP and len(payload) >= 20:
-        fields[f"{prefix}tcp.sport"], fields[f"{prefix}tcp.dport"] = struct.unpack("!HH", payload[:4])
-        fields[f"{prefix}tcp.flags"] = payload[13]
-    elif data[9] == UDP and len(payload) >= 8:
-        fields[f"{prefix}udp.sport"], fields[f"{prefix}udp.dport"] = struct.unpack("!HH", payload[:4])
-        if fields[f"{prefix}udp.dport"] in VXLAN_PORTS:
-            _vxlan(payload[8:], prefix, fields)
+    length = min(stop - body, (frame[body + 12] >> 4) * 4) if protocol == "tcp" else _SIZES[protocol]
+    header = _header(frame, protocol, body, length, depth)
+    rest = body + length
+    if protocol == "tcp":
+        size_field = Field(f"{'inner.' * depth}tcp.len", stop - rest, rest, 0)
+        header = Header("tcp", depth, body, length, (*header.fields, size_field))
+    quoted = _quoted(frame, rest, stop, depth) if protocol == "icmp" and frame[body] in _QUOTING else ()
+    yield Header(header.protocol, depth, body, length, (*header.fields, *quoted))
+    if protocol == "udp" and header.fields[1].value in VXLAN_PORTS and depth == 0:  # one level of tunnel is enough
+        yield from _vxlan(frame, rest, stop)
+    else:
+        yield from _payload(frame, rest, stop, depth)
 
 
-def _vxlan(data: bytes, prefix: str, fields: dict[str, Any]) -> None:
-    if len(data) < _VXLAN_HEADER_BYTES or not data[0] & 0x08 or prefix:  # one level of tunnel is enough
+def _quoted(frame: bytes, start: int, end: int, depth: int) -> tuple[Field, ...]:
+    if end - start < 20 or frame[start] >> 4 != 4:
+        return ()
+    return _header(frame, "ip", start, 20, depth, "inner." * depth + "quoted.").fields
+
+
+def _vxlan(frame: bytes, start: int, end: int) -> Iterator[Header]:
+    if end - start < _SIZES["vxlan"] or not frame[start] & 0x08:
+        yield from _payload(frame, start, end, 0)
         return
-    fields[f"{prefix}vxlan.vni"] = int.from_bytes(data[4:7], "big")
-    _ethernet(data[_VXLAN_HEADER_BYTES:], f"inner.{prefix}", fields)
+    yield _header(frame, "vxlan", start, _SIZES["vxlan"], 0)
+    yield from _ethernet(frame, start + _SIZES["vxlan"], end, 1)
+
+
+def _payload(frame: bytes, start: int, end: int, depth: int) -> Iterator[Header]:
+    if end > start:
+        yield Header("payload", depth, start, end - start, ())
 
 
 def arp_request(sender_mac: str, sender: str, target: str) -> bytes:

@@ -160,8 +160,8 @@ def _line(claim: Mapping[str, str]) -> str:
 def _compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
     from emu.measure.compare import compare, problems_of
     from emu.measure.progress import Progress
-    from emu.measure.results import default_name
     from emu.measure.workloads import WORKLOADS
+    from emu.output import default_name
 
     if arguments.resume:
         problems.append("--resume is not built yet")
@@ -251,6 +251,12 @@ def _exec(arguments: Arguments) -> int:
         return _worst([_status_of(arguments.name, arguments.command, process)])
 
 
+def _capture(arguments: Arguments) -> int:
+    from emu.live.tap import attach
+
+    return attach(arguments.lab, arguments.points)
+
+
 def _clean(arguments: Arguments) -> int:
     from emu.live.buffers import restore_if_unused
     from emu.live.tree import end_orphans
@@ -288,5 +294,6 @@ _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "report": _report,
     "labs": _labs,
     "exec": _exec,
+    "capture": _capture,
     "clean": _clean,
 }

@@ -27,8 +27,9 @@ from emu.errors import UsageError  # noqa: E402
 from emu.measure.blocks import PROFILES  # noqa: E402
 from emu.measure.compare import compare, problems_of  # noqa: E402
 from emu.measure.progress import Progress  # noqa: E402
-from emu.measure.results import default_name, read_folder  # noqa: E402
+from emu.measure.results import read_folder  # noqa: E402
 from emu.measure.summary import Summary, summarise  # noqa: E402
+from emu.output import default_name  # noqa: E402
 from emu.scenario import OPTIONS, read  # noqa: E402
 
 

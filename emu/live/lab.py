@@ -19,12 +19,13 @@ from typing import Any
 
 from emu.designs import parse_design, plans_for
 from emu.errors import LabError, MissingError, UsageError
+from emu.frames import Frame
 from emu.live import preflight
 from emu.live.buffers import SYSCTLS, large_buffers
 from emu.live.process import wait_until
 from emu.live.sweep import Miss
 from emu.live.tree import Tree
-from emu.model import Plan
+from emu.model import Hop, Plan
 from emu.scenario import read
 
 DEFAULT_TIMEOUT_S = 120.0
@@ -160,19 +161,26 @@ class Lab:
         self.tree.request("cool")
 
     def capture(self, points: Sequence[str]) -> int:
-        """Start capturing at ``machine:interface`` points; a number for ``captured``."""
+        """Start capturing at ``machine:interface`` points, ready when this returns; a number for ``captured``.
+
+        ``UsageError`` with every point that is none.
+        """
         return int(self.tree.request("capture", points=list(points)))
 
-    def captured(self, number: int) -> list[dict[str, Any]]:
-        """End a capture: the frames with their fields, in order of time."""
-        frames: list[dict[str, Any]] = self.tree.request("captured", number=number)
+    def captured(self, number: int) -> list[Frame]:
+        """End a capture: its frames, in order of time. ``LabError`` if it is not whole: frames were lost, or an
+        interface went away."""
+        frames: list[Frame] = self.tree.request("captured", number=number)
         return frames
+
+    def path(self, src: str, dst: str) -> tuple[Hop, ...]:
+        """The way from one machine to another that the design declares."""
+        return parse_design(self.plan.design).design.path(self.plan, src, dst)
 
     def sweep(self) -> list[Miss]:
         """Ping every ordered pair of machines; the pairs without the answer, and the TTL, that the plan declares."""
-        path = parse_design(self.plan.design).design.path
         names = [machine.name for machine in self.plan.machines]
-        pairs = [(a, b, self.plan.address(b), path(self.plan, b, a)[-1].ttl) for a in names for b in names if a != b]
+        pairs = [(a, b, self.plan.address(b), self.path(b, a)[-1].ttl) for a in names for b in names if a != b]
         misses: list[Miss] = self.tree.request("sweep", pairs=pairs, most_neighbors=arp_limit())
         return misses
 
@@ -189,11 +197,22 @@ class Lab:
         """The switch's flow table with its counters, a line a flow."""
         return list(self.tree.request("flows"))
 
+    def settled_flows(self) -> list[str]:
+        """As ``flows``, once the counters hold every packet so far."""
+        return list(self.tree.request("settled_flows"))
+
+    def trace_flow(self, port: int, frame_hex: str) -> str:
+        """What ``ofproto/trace`` says of a frame (in hexadecimal) that comes in at an OpenFlow port."""
+        return str(self.tree.request("trace_flow", port=port, frame_hex=frame_hex))
+
+    def settle(self, number: int, peers: Mapping[str, str]) -> None:
+        """Return when a running capture has seen every frame that left one end of a link come in at the other; soon,
+        too, if one never does: it is lost. ``peers``: for each end of a link the other."""
+        self.tree.request("settle", number=number, peers=dict(peers))
+
     def facts(self) -> dict[str, Any]:
         """What the lab runs on, and offloads, MTU, sysctls and congestion control of its endpoints."""
-        hops = (
-            parse_design(self.plan.design).design.path(self.plan, *self.plan.endpoints) if self.plan.endpoints else ()
-        )
+        hops = self.path(*self.plan.endpoints) if self.plan.endpoints else ()
         path = sorted({(hop.machine, hop.interface) for hop in hops})
         return {
             **self.tree.request("facts", path=path),

@@ -9,12 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 from emu.errors import LabError
+from emu.frames import Frame
 from emu.live import namespaces, transfer
 from emu.live.capture import Capture
 from emu.live.hosts import LabCLI, mininet_of
@@ -24,9 +25,11 @@ from emu.live.process import run, wait_until
 from emu.live.sweep import Miss, Pair, sweep
 from emu.live.vswitch import CONTROLLER_ADDRESS, VSwitch
 from emu.model import SWITCH, Plan
-from emu.packets import arp_request
+from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
 
 FOLDER = Path("/run/emu")
+LINK_DEADLINE_S = 2.0
+"""A frame crosses a link between namespaces in microseconds; one that takes this long is lost."""
 PATIENCE_S = 5.0
 """How long a process may take to end when it is told, before it is killed."""
 STATUS_SOCKET = FOLDER / "controller.sock"
@@ -214,10 +217,16 @@ class Service:
     def capture(self, points: Sequence[str]) -> int:
         """Start a capture at ``points``; its number."""
         number = next(self._numbers)
-        self.captures[number] = Capture(self.spaces, points)
+        self.captures[number] = Capture({name: space.descriptor for name, space in self.spaces.items()}, points)
         return number
 
-    def captured(self, number: int) -> list[dict[str, Any]]:
+    def settle(self, number: int, peers: Mapping[str, str]) -> None:
+        """Wait for frames that are on a link, while a capture runs; not for those that are lost."""
+        capture = self.captures[number]
+        with contextlib.suppress(LabError):
+            wait_until("frames on links to arrive", lambda: capture.is_settled(peers), LINK_DEADLINE_S)
+
+    def captured(self, number: int) -> list[Frame]:
         """End a capture; its frames in order of time."""
         return self.captures.pop(number).stop()
 
@@ -230,16 +239,13 @@ class Service:
         """Put ARP requests (sender address, target address) on the wire by a machine's eth0, all but the last
         without waiting; return when the last one is answered."""
         mac = next(d.mac for d in self.plan.by_name[name].devices if d.name == "eth0")
-        fence = Capture(self.spaces, [f"{name}:eth0"])
+        last = requests[-1][1]
         with network_namespace(self.spaces[name].descriptor), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
-            sock.bind(("eth0", 0))
+            sock.bind(("eth0", ETHERTYPE_ARP))
             for sender, target in requests:
                 sock.send(arp_request(mac, sender, target))
-        last = requests[-1][1]
-        try:
-            wait_until(f"an answer to who has {last}", lambda: fence.has({"arp.op": 2, "arp.spa": last, "dir": "in"}))
-        finally:
-            fence.stop()
+            sock.setblocking(False)
+            wait_until(f"an answer to who has {last}", lambda: _has_answer(sock, last))
 
     def transfer(self, src: str, dst: str, size_bytes: int) -> bool:
         """Send bytes from one machine to another over TCP; whether they arrived as they were sent."""
@@ -277,6 +283,15 @@ class Service:
         """The switch's flow table."""
         return self.vswitch.flows()
 
+    def settled_flows(self) -> list[str]:
+        """The switch's flow table, once its counters are up to date."""
+        self.vswitch.settle_counters()
+        return self.vswitch.flows()
+
+    def trace_flow(self, port: int, frame_hex: str) -> str:
+        """What the switch would do with a frame, rule by rule, without doing it."""
+        return self.vswitch.trace(port, frame_hex)
+
     def cli(self) -> None:
         """Mininet's CLI on the terminal this process was started from; Ctrl-C ends the command that runs in it."""
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -284,3 +299,13 @@ class Service:
             LabCLI(self.net)
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _has_answer(sock: socket.socket, address: str) -> bool:
+    """Whether what waits at a socket has an ARP reply for ``address`` in it."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            fields = dissect(sock.recv(2048))
+            if (fields.get("arp.op"), fields.get("arp.spa")) == (ARP_REPLY, address):
+                return True
+    return False

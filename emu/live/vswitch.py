@@ -95,6 +95,14 @@ class VSwitch:
         lines = self._run("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", BRIDGE).splitlines()
         return [line.strip() for line in lines if "cookie=" in line]
 
+    def settle_counters(self) -> None:
+        """Have the flow table's counters take in what the datapath has counted so far."""
+        self._run("ovs-appctl", "revalidator/wait")
+
+    def trace(self, port: int, frame_hex: str) -> str:
+        """``ofproto/trace``: the rules that a frame meets which comes in at ``port``."""
+        return self._run("ovs-appctl", "ofproto/trace", BRIDGE, f"in_port={port}", frame_hex)
+
     def forget_flows(self) -> None:
         """Empty the datapath's flow cache (not the flow table), and assert that it is empty."""
         wait_until("datapath flows to be gone", self._cache_emptied)

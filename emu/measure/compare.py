@@ -18,11 +18,12 @@ from emu.live.lab import Lab, choose
 from emu.measure.blocks import PROFILES, Profile, Trial, expected_s, plan_trials
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
-from emu.measure.results import RUN_FORMAT, ResultFolder, refuse_impossible
+from emu.measure.results import RUN_FORMAT, ResultFolder
 from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
 from emu.measure.summary import REFERENCE
 from emu.measure.workloads import UNBUILT_WORKLOADS, WORKLOADS, Workload
 from emu.model import Plan
+from emu.output import refuse_impossible
 
 REPORT_S = 8.0
 """About how long plots and report take, for the time left that is told."""

@@ -7,16 +7,14 @@ for ``samples.jsonl``, which grows trial by trial so that an interrupted run kee
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from emu.errors import UsageError
+from emu.output import OutputFolder
 
 RUN_FORMAT, SUMMARY_FORMAT = "emu-run/1", "emu-summary/1"
 CSV_FIELDS = (
@@ -67,34 +65,19 @@ class Stored:
 
 
 @dataclass
-class ResultFolder:
-    """A result folder being written. As root, all in it belongs to the owner of the folder it stands in."""
+class ResultFolder(OutputFolder):
+    """The result folder of a run being written."""
 
-    path: Path
-    _owner: tuple[int, int] | None
     _samples: IO[str] | None = field(default=None, repr=False)
     _calls: int = 0
 
     @classmethod
     def create(cls, path: Path) -> ResultFolder:
         """Make a new folder. ``UsageError`` as from ``refuse_impossible``."""
-        refuse_impossible(path)
-        stat = _standing(path).stat()
-        folder = cls(path, (stat.st_uid, stat.st_gid) if os.geteuid() == 0 else None)
-        try:
-            for made in (*reversed([p for p in path.absolute().parents if not p.exists()]), path, path / "raw"):
-                made.mkdir()
-                folder._give(made)
-        except OSError as error:
-            raise _cannot_make(path, error) from None
+        folder = super().create(path)
+        folder.folder("raw")
         folder.add_samples(())  # a run that is ended before its first sample has none, and that can be read back
         return folder
-
-    @classmethod
-    def reopen(cls, path: Path) -> ResultFolder:
-        """An existing folder, to write its summary, plots and report anew."""
-        stat = path.stat()
-        return cls(path, (stat.st_uid, stat.st_gid) if os.geteuid() == 0 else None)
 
     def __enter__(self) -> ResultFolder:
         return self
@@ -104,36 +87,12 @@ class ResultFolder:
         if self._samples is not None:
             self._samples.close()
 
-    def _give(self, path: Path) -> None:
-        if self._owner is not None:
-            os.chown(path, *self._owner)
-
-    def folder(self, name: str) -> Path:
-        """A folder inside, made if missing."""
-        path = self.path / name
-        path.mkdir(exist_ok=True)
-        self._give(path)
-        return path
-
-    def write(self, name: str, content: str | bytes) -> Path:
-        """Put a whole file in place at once."""
-        path = self.path / name
-        temporary = path.with_name(f".{path.name}.part")
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        self._give(temporary)
-        temporary.rename(path)
-        return path
-
-    def write_json(self, name: str, document: Mapping[str, Any]) -> Path:
-        """Put a JSON document in place at once."""
-        return self.write(name, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Append samples; they have left the process when this returns."""
         if self._samples is None:
             path = self.path / "samples.jsonl"
             self._samples = path.open("a", encoding="utf-8")
-            self._give(path)
+            self.give(path)
         self._samples.writelines(json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
         self._samples.flush()
 
@@ -141,35 +100,6 @@ class ResultFolder:
         """Keep one call of a tool in ``raw/``: its command, output, error and status."""
         self.write_json(f"raw/{self._calls:05d}-{what}.json", call)
         self._calls += 1
-
-
-def refuse_impossible(path: Path) -> None:
-    """``UsageError`` if there is something at ``path``, or no folder can be made there.
-
-    Permissions do not tell (root may all, and yet makes no folder in /proc), so a folder is made where ``path`` is
-    to stand, and taken away again.
-    """
-    if os.path.lexists(path):
-        raise UsageError(f"the result folder {path} exists already")
-    try:
-        os.rmdir(tempfile.mkdtemp(prefix=".emu-", dir=_standing(path)))
-    except OSError as error:
-        raise _cannot_make(path, error) from None
-
-
-def _standing(path: Path) -> Path:
-    """What is there already of the way to ``path``."""
-    return next(parent for parent in path.absolute().parents if os.path.lexists(parent))
-
-
-def _cannot_make(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"cannot make the result folder {path}: in {_standing(path)}: {error.strerror}; --out DIR names "
-                      "another")
-
-
-def default_name(started: datetime, kind: str) -> str:
-    """The name of a run's folder where none was asked for, as in ``20250131T093000Z-compare``."""
-    return f"{started:%Y%m%dT%H%M%SZ}-{kind}"
 
 
 def read_folder(path: Path) -> Stored:

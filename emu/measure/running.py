@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emu.errors import LabError
+from emu.live.servers import Server, start
 from emu.measure.blocks import Trial
 from emu.measure.metrics import METRICS, Reading
 from emu.measure.parsers import BadOutput
 from emu.measure.results import ResultFolder, Sample
-from emu.measure.workloads import Lengths, Server, Workload
+from emu.measure.workloads import Lengths, Workload
 
 if TYPE_CHECKING:
     from emu.live.lab import Lab, Process
@@ -66,15 +67,7 @@ class Bench:
         running = self._servers.get(server.argv)
         if running is not None and running.alive():
             return
-        for path, text in server.files.items():
-            self.lab.write(path, text)
-        machine = self.lab[self.endpoints[1]]
-        self._servers[server.argv] = machine.spawn(server.argv)
-        try:
-            machine.wait_listening(server.port, "tcp")
-        except LabError as error:
-            words = self._servers[server.argv].output().strip().splitlines()[-1:]
-            raise LabError(f"{self.spec}: {server.argv[0]} does not listen: {error} {' '.join(words)}") from None
+        self._servers[server.argv] = start(self.lab, self.endpoints[1], server)
 
     def restart(self, workload: Workload) -> None:
         """A fresh server after a failed trial, whose half-finished test may still occupy the old one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from emu.live.servers import WEB_PORT, Server, web_server
 from emu.measure.metrics import Reading
 from emu.measure.parsers import (
     PING_WARMUP_PACKETS,
@@ -23,11 +24,11 @@ from emu.measure.parsers import (
 PING_INTERVAL_S = 0.002  # the shortest that ping allows anyone but root
 WEB_WARMUP_S = 0.15  # a run of wrk whose output is thrown away
 WEB_CONNECTIONS = 8
-STREAM_PORT, WEB_PORT = 5201, 80
+STREAM_PORT = 5201
 _PING_TOOLS = {"ping": ("ping", "-V")}
 _STREAM_TOOLS = {"iperf3": ("iperf3", "--version")}
 _WEB_TOOLS = {"wrk": ("wrk", "--version"), "nginx": ("nginx", "-v")}
-NGINX_FOLDER, WRK_SCRIPT_PATH = "/run/emu/nginx", "/run/emu/wrk.lua"
+WRK_SCRIPT_PATH = "/run/emu/wrk.lua"
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,6 @@ class Lengths:
     request_s: float
     stream_s: int
     first_packets: int
-
-
-@dataclass(frozen=True)
-class Server:
-    """A program on the second endpoint: ready once ``port`` listens. ``files`` (path -> text) come first."""
-
-    argv: tuple[str, ...]
-    port: int
-    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,28 +101,6 @@ def _iperf3_server(address: str) -> Server:
     return Server(argv, STREAM_PORT)
 
 
-def _nginx(address: str) -> Server:
-    """One process that answers ``GET /`` with three bytes; it changes no user and writes nowhere but its folder.
-
-    ``user root``: otherwise nginx gives its folders to ``nobody``, whom a lab without root does not have.
-    ``-e`` (nginx 1.19.5 and newer) keeps it from opening the machine's own error log before it reads its
-    configuration.
-    """
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"  {kind}_temp_path {kind};\n" for kind in kinds)
-    configuration = (
-        "user root root;\ndaemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\n"
-        "events { worker_connections 512; }\n"
-        f"http {{\n{temporary}  access_log off;\n  keepalive_requests 1000000000;\n"
-        f"  server {{\n    listen {address}:{WEB_PORT};\n    location / {{ return 200 \"ok\\n\"; }}\n  }}\n}}\n"
-    )
-    start = (
-        'nginx -h 2>&1 | grep -q "^ *-e " && set -- -e stderr; '
-        f'exec nginx "$@" -p {NGINX_FOLDER} -c nginx.conf'
-    )
-    return Server(("sh", "-c", start), WEB_PORT, {f"{NGINX_FOLDER}/nginx.conf": configuration})
-
-
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -144,7 +114,7 @@ WORKLOADS = {
             "tcp_rr",
             "one small request and its answer at a time over one kept TCP connection (wrk and nginx)",
             ("rate", "latency"), _WEB_TOOLS, _wrk(1), parse_wrk,
-            lambda lengths: 0.08 + WEB_WARMUP_S + lengths.request_s, _nginx, {WRK_SCRIPT_PATH: WRK_SCRIPT},
+            lambda lengths: 0.08 + WEB_WARMUP_S + lengths.request_s, web_server, {WRK_SCRIPT_PATH: WRK_SCRIPT},
         ),
         Workload(
             "tcp_stream",
@@ -156,7 +126,7 @@ WORKLOADS = {
             "http",
             f"GET / over {WEB_CONNECTIONS} kept connections in a closed loop (wrk and nginx)",
             ("rate", "latency"), _WEB_TOOLS, _wrk(WEB_CONNECTIONS), parse_wrk,
-            lambda lengths: 0.08 + WEB_WARMUP_S + lengths.request_s, _nginx, {WRK_SCRIPT_PATH: WRK_SCRIPT},
+            lambda lengths: 0.08 + WEB_WARMUP_S + lengths.request_s, web_server, {WRK_SCRIPT_PATH: WRK_SCRIPT},
         ),
         Workload(
             "first_packet",

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from emu.errors import UsageError
-from emu.measure.results import ResultFolder, read_folder, refuse_impossible
+from emu.measure.results import ResultFolder, read_folder
 from emu.measure.summary import summarise
+from emu.output import refuse_impossible
 from tests.unit.measure_support import PARAMS, TRUTH, run_json, samples, store
 
 DESIGNS = ["bare", "l2", "routed", "overlay"]

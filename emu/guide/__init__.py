@@ -1,0 +1,1 @@
+"""The walk and the guide drawn: text, SVG, one self-contained page."""

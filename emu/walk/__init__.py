@@ -1,0 +1,1 @@
+"""From captured frames to the walk of a request: pure, no lab needed."""

@@ -1,0 +1,67 @@
+"""A walk held against the path its design declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emu.model import Hop
+from emu.walk.model import Packet, Step, Walk
+
+
+def differences(walk: Walk, paths: Mapping[tuple[str, str], Sequence[Hop]]) -> tuple[str, ...]:
+    """Where packets between the ends of ``paths`` left the way that is declared for them, a sentence each.
+
+    Every such packet must be seen at exactly the declared capture points, in their order, with the declared MACs, TTL
+    and outer headers. What goes wrong with many packets in the same way is told once.
+    """
+    found: dict[str, list[str]] = {}
+    for packet in walk.packets:
+        path = paths.get((packet.src, packet.dst))
+        if path is None or packet.kind.startswith("arp") or packet.kind == "icmp-error":
+            continue
+        for sentence in _of_packet(walk, packet, path):
+            found.setdefault(sentence, []).append(packet.title)
+    return tuple(
+        f"{sentence} ({', '.join(dict.fromkeys(titles))})" for sentence, titles in found.items()
+    )
+
+
+def _of_packet(walk: Walk, packet: Packet, path: Sequence[Hop]) -> list[str]:
+    steps = walk.steps_of(packet)
+    way = _longest(steps)
+    for number, hop in enumerate(path):
+        where = f"{hop.point} {hop.direction}"
+        if number == len(way):
+            return [f"last seen at {way[-1].point} ({way[-1].fate}); declared next: {where}"]
+        step = way[number]
+        if (step.point, step.frame.direction) != (hop.point, hop.direction):
+            return [f"seen at {step.point} {step.frame.direction}, declared: {where}"]
+        wrong = [f"{name} {seen} instead of {wanted}" for name, wanted, seen in _fields(hop, step) if seen != wanted]
+        if wrong:
+            return [f"at {where}: {', '.join(wrong)}"]
+    if len(way) > len(path):
+        return [f"goes on to {way[len(path)].point}, declared to end at {path[-1].point}"]
+    astray = [step.point for step in steps if step not in way]
+    return [f"copies seen at {', '.join(astray)}"] if astray else []
+
+
+def _longest(steps: Sequence[Step]) -> list[Step]:
+    """The chain that leads to the last step that any chain of the packet reaches after most steps."""
+    by_index = {step.index: step for step in steps}
+
+    def chain(step: Step) -> list[Step]:
+        return [*(chain(by_index[step.previous]) if step.previous else []), step]
+
+    return max((chain(step) for step in steps), key=len)
+
+
+def _fields(hop: Hop, step: Step) -> list[tuple[str, Any, Any]]:
+    inner, whole = step.frame.inner, step.frame.fields
+    found = [
+        ("source MAC", hop.eth_src, inner.get("eth.src")),
+        ("destination MAC", hop.eth_dst, inner.get("eth.dst")),
+        ("TTL", hop.ttl, inner.get("ip.ttl")),
+        ("encapsulated", hop.outer is not None, step.frame.is_encapsulated),
+    ]
+    return found + [(f"outer {name}", wanted, whole.get(name)) for name, wanted in (hop.outer or {}).items()]

@@ -1,0 +1,83 @@
+"""Frames captured at many interfaces, joined into packets by what they are.
+
+ARP is told by operation and addresses; IP by addresses, protocol, identification and what the transport says (ports,
+sequence numbers, ICMP identifiers), through encapsulation by the inner packet: all that no bridge, router or tunnel of
+a lab changes on the way. Where a sighting came from is told by the topology; time only chooses among sightings of
+the same packet that could both be it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from emu.frames import Frame
+from emu.packets import ARP_REQUEST
+from emu.walk.topology import Topology
+
+_TRANSPORT = {
+    1: ("icmp.type", "icmp.code", "icmp.id", "icmp.seq", "quoted.ip.id", "quoted.ip.src", "quoted.ip.dst"),
+    6: ("tcp.sport", "tcp.dport", "tcp.seq", "tcp.ack", "tcp.flags", "tcp.len"),
+    17: ("udp.sport", "udp.dport", "udp.len"),
+}
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A frame of a packet; ``number`` is its place among all frames captured, ``previous`` that of the frame it came
+    from (``None`` where the packet was made)."""
+
+    number: int
+    frame: Frame
+    previous: int | None
+
+
+def identity(frame: Frame) -> Hashable | None:
+    """What stays the same of a packet wherever it is seen; ``None`` for a frame that is neither ARP nor IPv4."""
+    fields = frame.inner
+    if "arp.op" in fields:
+        target = None if fields["arp.op"] == ARP_REQUEST else fields["arp.tha"]
+        return ("arp", fields["arp.op"], fields["arp.sha"], fields["arp.spa"], target, fields["arp.tpa"])
+    if "ip.src" not in fields:
+        return None
+    transport = _TRANSPORT.get(fields["ip.proto"], ())
+    head = (fields["ip.src"], fields["ip.dst"], fields["ip.proto"], fields["ip.id"], fields["ip.len"])
+    return (*head, *(fields.get(name) for name in transport))
+
+
+def in_order(topology: Topology, frames: Iterable[Frame]) -> list[Frame]:
+    """Frames in order of time; those with one time stamp in the order in which a machine handles them."""
+    return sorted(frames, key=lambda frame: (frame.t_ns, topology.rank(frame)))
+
+
+def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
+    """The packets that ``frames`` (as ``in_order`` gives them) show, each from where it was made, in that order.
+
+    A packet sent twice (a retry with the same identity), or copied on the way to a place where it has been already,
+    is two packets. Frames that are neither ARP nor IPv4 are left out.
+    """
+    alike: dict[Hashable, list[Sighting]] = {}
+    packets: list[list[Sighting]] = []
+    packet_of: dict[int, list[Sighting]] = {}
+    arrived: set[tuple[int, str, str]] = set()
+    for number, frame in enumerate(frames, 1):
+        key = identity(frame)
+        if key is None:
+            continue
+        before = next(
+            (
+                seen
+                for seen in reversed(alike.setdefault(key, []))
+                if topology.may_follow(seen.frame, frame) and (seen.number, frame.at, frame.direction) not in arrived
+            ),
+            None,
+        )
+        sighting = Sighting(number, frame, before.number if before else None)
+        alike[key].append(sighting)
+        if before is None:
+            packets.append([])
+        packet = packet_of[number] = packet_of[before.number] if before else packets[-1]
+        packet.append(sighting)
+        if before:
+            arrived.add((before.number, frame.at, frame.direction))
+    return packets
