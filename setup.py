@@ -13,7 +13,7 @@ setup(
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/markdown",
     packages=find_packages(include=["emu", "emu.*", "controllers", "controllers.*"]),
-    package_data={"": ["*.json", "*.html", "*.css", "py.typed"]},
+    package_data={"": ["*.json", "*.html", "*.css", "*.js", "py.typed"]},
     python_requires=">=3.10",
     install_requires=["Jinja2", "PyYAML", "matplotlib", "numpy", "os-ken", "packaging", "pyroute2>=0.7,<0.8"],
     extras_require={

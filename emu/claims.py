@@ -41,7 +41,19 @@ class ArpRequests:
     requests: tuple[ArpRequest, ...]
 
 
-Probe = Ping | ArpRequests
+@dataclass(frozen=True)
+class Request:
+    """A probe that was sent elsewhere: one request as ``emu trace`` makes it, whose frames are handed to the judge.
+
+    ``kind``: ``ping``, ``arp`` or ``http``.
+    """
+
+    src: str
+    dst: str
+    kind: str
+
+
+Probe = Ping | ArpRequests | Request
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from typing import NoReturn
 from emu import verbs
 from emu.errors import EmuError, UsageError
 from emu.scenario import OPTIONS
+from emu.verbs.labs import end_with_sudo
 
 _EPILOG = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 this machine lacks something, 128 + n ended by signal n."
-UNBUILT_VERBS = ("trace", "guide", "diff", "capture")
+UNBUILT_VERBS = ("diff",)
 
 
 ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -59,6 +60,14 @@ def parser() -> argparse.ArgumentParser:
     )
     check = verb("check", "bring designs up and assert what is claimed of them, on real traffic")
     check.add_argument("designs", nargs="*", metavar="DESIGN")
+    trace = verb("trace", "make one request and tell its walk: every frame at every interface, and what changed")
+    trace.add_argument("design", metavar="DESIGN")
+    trace.add_argument("src", metavar="SRC", help="a node or container, by name or address")
+    trace.add_argument("dst", metavar="DST")
+    trace.add_argument("--request", default="http", metavar="ping|arp|http", help="what is asked for (http: GET /)")
+    guide = verb("guide", "rebuild the deck as one page, from live captures of every design")
+    for sub in (trace, guide):
+        sub.add_argument("--out", type=Path, metavar="DIR", help="a new folder for what is written")
     compare = verb("compare", "measure designs side by side and write a report")
     compare.add_argument("designs", nargs="*", metavar="DESIGN")
     compare.add_argument("--workload", action="append", metavar="W", dest="workloads", help="may be repeated")
@@ -72,10 +81,13 @@ def parser() -> argparse.ArgumentParser:
     execute.add_argument("--lab", metavar="ID")
     execute.add_argument("name", metavar="NAME")
     execute.add_argument("command", nargs="+", metavar="-- COMMAND")
+    capture = verb("capture", "write a live capture of a running lab to standard output, as pcapng for Wireshark")
+    capture.add_argument("--lab", metavar="ID")
+    capture.add_argument("points", nargs="+", metavar="NAME:INTERFACE", help="switch:NAME-eth0 for the switch's ports")
     verb("clean", "remove what this software left behind on this machine, and nothing else")
     for sub in (doctor, designs, check, labs):
         sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    for sub in (up, check, compare):
+    for sub in (up, check, trace, guide, compare):
         _add_scenario(sub)
     return root
 
@@ -146,4 +158,4 @@ def _listen_to_signals() -> None:
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup asks for HUP to be ignored
             signal.signal(number, end)
-    verbs.end_with_sudo(signal.SIGTERM)
+    end_with_sudo(signal.SIGTERM)

@@ -3,7 +3,7 @@
 ``headers`` gives the headers of a frame with the place of every field; ``dissect`` the same as one flat table,
 ``{"eth.src": ..., "arp.op": ..., "ip.ttl": ...}``. Fields of a frame inside a tunnel have ``inner.`` before their
 names, those of the packet that an ICMP error quotes have ``quoted.``. Headers: IEEE 802.3, RFC 826 (ARP), RFC 791
-(IPv4), RFC 792 (ICMP), RFC 768 (UDP), RFC 9293 (TCP), RFC 7348 (VXLAN).
+(IPv4), RFC 792 (ICMP), RFC 768 (UDP), RFC 9293 (TCP), RFC 7348 (VXLAN), RFC 9112 (the first line of HTTP/1.1).
 """
 
 from __future__ import annotations
@@ -179,7 +179,10 @@ def _vxlan(frame: bytes, start: int, end: int) -> Iterator[Header]:
 
 def _payload(frame: bytes, start: int, end: int, depth: int) -> Iterator[Header]:
     if end > start:
-        yield Header("payload", depth, start, end - start, ())
+        line = frame[start:end].split(b"\r\n", 1)[0]
+        is_http = line.startswith(b"HTTP/1.") or line.endswith((b" HTTP/1.1", b" HTTP/1.0"))
+        text = Field(f"{'inner.' * depth}http.line", line.decode("latin-1"), start, len(line))
+        yield Header("payload", depth, start, end - start, (text,) if is_http else ())
 
 
 def arp_request(sender_mac: str, sender: str, target: str) -> bytes:

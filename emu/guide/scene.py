@@ -123,6 +123,7 @@ class Scene:
     """The capture point where the envelope's leader ends (the medium, if empty)."""
     highlighted: tuple[str, ...] = ()
     """Machines, devices or capture points that the slide is about; drawn with a thick outline."""
+    inside: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ What a time stamp means (net/core/dev.c; net_timestamp_set, net_timestamp_check,
   bridge hands a frame of its port up, and VXLAN one that came out of its tunnel, with the stamp it has: ``in`` at
   cbr0 is the moment of ``in`` at the veth, and ``in`` at flannel.1 that of ``in`` at eth0, to the nanosecond. Their
   order in a capture says nothing then. A veth pair between two namespaces takes the stamp off.
-- ``in``, TCP, up to the first device on the way that is more than a veth or bridge: TCP leaves the time it was to be
-  sent at in the place of the stamp, so that the stamp is taken anew where a socket here receives the frame. There
-  ``in`` at cbr0 is later than at the veth, and the time in the CPU's queue counts to the leg before.
+- ``in``, TCP: its sender leaves the time the packet was to be sent at in the place of the stamp, and there it stays
+  until a stack takes the packet in (at a tunnel's end, too) or a switch in user space copies the frame. Up to there
+  the stamp is taken where a socket here receives the frame, after the CPU's queue: at cbr0 later than at the veth.
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ Raw = tuple[int, bool, int, bytes]
 """A frame as the kernel gave it: number of its capture point, whether it went out, time stamp, bytes."""
 
 
+def in_order(raw: Raw) -> tuple[int, int]:
+    """What to sort frames by: time stamps, and capture points where those are equal."""
+    return raw[2], raw[0]
+
+
 @dataclass(frozen=True)
 class _Tap:
     number: int
@@ -76,10 +81,10 @@ class Taps:
         self._buffer = bytearray(_LONGEST_FRAME_BYTES)
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
-            problems = [problem for number in range(len(self.points)) if (problem := self._add(number, spaces))]
+            with _stamping():
+                problems = [problem for number in range(len(self.points)) if (problem := self._add(number, spaces))]
             if problems:
                 raise UsageError(*problems)
-            _wait_for_stamping()
             undo.pop_all()
 
     def _add(self, number: int, spaces: Mapping[str, int]) -> str:
@@ -109,12 +114,14 @@ class Taps:
 
     def turns(self) -> Iterator[list[Raw]]:
         """Frames as they come, those that wait together, until a watched descriptor has something to say."""
-        while True:
+        is_over = False
+        while not is_over:
             frames: list[Raw] = []
             for descriptor, _ in self._poll.poll():
-                if descriptor not in self._taps:
-                    return
-                self._read(self._taps[descriptor], frames)
+                if descriptor in self._taps:
+                    self._read(self._taps[descriptor], frames)
+                else:
+                    is_over = True
             yield frames
 
     def rest(self) -> list[Raw]:
@@ -170,18 +177,22 @@ def misspelt(point: str) -> str:
 class Capture:
     """Frames at a set of capture points, from the constructor's return to ``stop``."""
 
-    def __init__(self, spaces: Mapping[str, int], points: Sequence[str]) -> None:
-        """As ``Taps``, which raises the same."""
+    def __init__(self, spaces: Mapping[str, int], points: Sequence[str], pause_s: float = 0) -> None:
+        """As ``Taps``, which raises the same. ``pause_s``: how long frames are left with the kernel before the next are
+        read. Reading each as it comes takes the CPU from those who pass it on, which shows in what it took them."""
         self._taps = Taps(spaces, points)
         self._frames: list[Raw] = []  # made readable at the end: taking a frame apart takes longer than receiving it
         self._wake, self._waker = socket.socketpair()
         self._taps.watch(self._wake.fileno())
+        self._pause_s = pause_s
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
 
     def _collect(self) -> None:
         for frames in self._taps.turns():
             self._frames += frames
+            if self._pause_s:
+                select.select([self._wake], [], [], self._pause_s)
 
     def is_settled(self, peers: Mapping[str, str]) -> bool:
         """Whether every frame that left a link's end by now has come in at the other. ``peers``: the ends of links."""
@@ -191,7 +202,7 @@ class Capture:
         return all(seen[near, True] == seen[far, False] for near, far in links)
 
     def stop(self) -> list[Frame]:
-        """End the capture; all its frames, in the order of their time stamps.
+        """End the capture; all its frames, in the order of their time stamps (of equal ones: of their points).
 
         ``LabError`` if an interface went away meanwhile, or the kernel had to drop a frame.
         """
@@ -201,7 +212,7 @@ class Capture:
             self._frames += self._taps.rest()
             self._taps.complain()
         points = self._taps.points
-        self._frames.sort(key=lambda raw: raw[2])
+        self._frames.sort(key=in_order)
         return [Frame(points[number], "out" if out else "in", t_ns, data) for number, out, t_ns, data in self._frames]
 
 
@@ -221,16 +232,18 @@ def _open(space: int) -> socket.socket:
     return tap
 
 
-def _wait_for_stamping() -> None:
-    """Return when the kernel stamps frames as they come.
+@contextlib.contextmanager
+def _stamping() -> Iterator[None]:
+    """The kernel stamps frames as they come; sockets opened within keep it so.
 
-    The first socket of a machine that asks for stamps has them switched on a little later, by a work queue
+    The first socket of a machine that asks for stamps has them switched on some milliseconds later, by a work queue
     (net_enable_timestamp in net/core/dev.c); until then a frame gets its stamp when it is read.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         probe.bind(("127.0.0.1", 0))
         wait_until("the kernel to stamp frames as they come", lambda: _is_stamped_on_arrival(probe))
+        yield
 
 
 def _is_stamped_on_arrival(probe: socket.socket) -> bool:

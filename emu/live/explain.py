@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emu.live.lab import Lab
-from emu.walk.questions import BRIDGE_ENTRY, FLOW, ROUTE, TUNNEL_ENTRY, Question
+from emu.walk.questions import BRIDGE_ENTRY, FLOW, NO_WAY_BACK, REFUSAL, ROUTE, TUNNEL_ENTRY, Question
 
 
 def explain(lab: Lab, questions: Iterable[Question]) -> dict[Question, str]:
@@ -24,6 +24,8 @@ def explain(lab: Lab, questions: Iterable[Question]) -> dict[Question, str]:
         ROUTE: lambda question: _route(lab, question),
         BRIDGE_ENTRY: lambda question: _bridge_entry(lab, question),
         TUNNEL_ENTRY: lambda question: _tunnel_entry(lab, question),
+        REFUSAL: lambda question: _refusal(lab, question),
+        NO_WAY_BACK: lambda question: _no_way_back(lab, question),
         FLOW: lambda question: flow_words(lab.trace_flow(int(question.words[0]), question.words[1]), flows),
     }
     return {question: ask[question.kind](question) for question in questions}
@@ -47,6 +49,37 @@ def _route(lab: Lab, question: Question) -> str:
     device, next_hop = route.get("dev", ""), route.get("gateway", destination)
     neighbors, _ = _ask(lab, question.machine, "ip", "-j", "neigh", "show", "to", next_hop, "dev", device)
     return f"{route_words(route)}; {neighbor_words(next_hop, neighbors)}"
+
+
+def _refusal(lab: Lab, question: Question) -> str:
+    destination, source, came_by = question.words
+    machine = question.machine
+    found, complaint = _ask(lab, machine, "ip", "-j", "route", "get", destination, "from", source, "iif", came_by)
+    if found:
+        return ""
+    # What the kernel complains of differs between its versions: its settings tell more.
+    back, _ = _ask(lab, machine, "ip", "-j", "route", "get", source)
+    way_back = back[0]["dev"] if back else "no device"
+    if way_back != came_by and max(_setting(lab, machine, which, "rp_filter") for which in ("all", came_by)) == 1:
+        return f"rp_filter: it came in by {came_by}, and the way back to {source} is by {way_back}"
+    if not _setting(lab, machine, came_by, "forwarding"):
+        return f"{machine} does not forward what comes in by {came_by} (forwarding is 0)"
+    return f"no route to {destination}: {complaint}"
+
+
+def _setting(lab: Lab, machine: str, device: str, name: str) -> int:
+    """A setting of an interface, or of ``all`` (Documentation/networking/ip-sysctl.rst; for rp_filter the larger of
+    both counts)."""
+    return int(lab[machine].run(["cat", f"/proc/sys/net/ipv4/conf/{device}/{name}"]).stdout)
+
+
+def _no_way_back(lab: Lab, question: Question) -> str:
+    destination, source, _ = question.words
+    own, _ = _ask(lab, question.machine, "ip", "-j", "route", "get", destination)
+    if not own or own[0].get("type") != "local":
+        return ""
+    found, complaint = _ask(lab, question.machine, "ip", "-j", "route", "get", source, "from", destination)
+    return "" if found else f"no route back to {source}: {complaint}"
 
 
 def route_words(route: Mapping[str, Any]) -> str:
@@ -111,6 +144,8 @@ def _rules(trace: str) -> list[_Rule]:
         if rule:
             table, match, priority, cookie = rule.groups()
             found.append(_Rule(int(table), match or "", int(priority), cookie or "0x0", ""))
+        elif line.strip().startswith("->"):  # the value a copied field has now
+            continue
         elif found and line.startswith("    ") and line.strip():
             last = found[-1]
             actions = f"{last.actions},{line.strip()}".strip(",")

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from emu.claims import (
+    ArpRequests,
     Claim,
     KernelState,
     Ordered,
-    Ping,
     Prints,
     Probe,
     Reaches,
+    Request,
     Seen,
     Test,
     Transfers,
@@ -22,9 +23,9 @@ from emu.claims import (
     Unseen,
 )
 from emu.errors import LabError
+from emu.evidence import Finding, judge_frames
+from emu.frames import Frame
 from emu.live.lab import Lab
-
-Frame = Mapping[str, Any]
 
 COMMANDS = ("ping", "traceroute")
 """Commands that claims are tested with, besides those every lab needs."""
@@ -43,13 +44,16 @@ class Verdict:
     because: str = ""
 
 
-Finding = tuple[bool, str, str]
-"""Whether a test holds, what was expected and what was seen."""
+FrameTest = Seen | Unseen | Ordered
 
 
-def judge(lab: Lab, claims: Sequence[Claim]) -> list[Verdict]:
-    """Judge every claim in order. One whose needs do not all hold is not judged: it names the first such need."""
-    captures = _Captures(lab, claims)
+def judge(lab: Lab, claims: Sequence[Claim], known: Mapping[Probe, Sequence[Frame]] | None = None) -> list[Verdict]:
+    """Judge every claim in order. One whose needs do not all hold is not judged: it names the first such need.
+
+    ``known``: the frames of probes that were sent already, in order of time; they are not sent again. ``ValueError``
+    if those of a ``Request`` are not there.
+    """
+    captures = _Captures(lab, claims, known or {})
     results: dict[str, str] = {}
     verdicts = []
     for claim in claims:
@@ -75,76 +79,41 @@ class _Captures:
     """The frames of each probe. A probe is sent once, from a cold lab, with all points captured that any claim
     about it looks at."""
 
-    def __init__(self, lab: Lab, claims: Iterable[Claim]) -> None:
+    def __init__(self, lab: Lab, claims: Iterable[Claim], known: Mapping[Probe, Sequence[Frame]]) -> None:
         self._lab = lab
-        self._frames: dict[Probe, list[dict[str, Any]]] = {}
+        self._frames = dict(known)
         self._points: dict[Probe, set[str]] = {}
         for claim in claims:
             test = claim.test
-            if isinstance(test, Seen | Unseen):
-                self._points.setdefault(test.probe, set()).update(test.points)
-            elif isinstance(test, Ordered):
-                self._points.setdefault(test.probe, set()).add(test.point)
+            if isinstance(test, FrameTest):
+                if isinstance(test.probe, Request) and test.probe not in known:
+                    raise ValueError(f"{claim.id}: the frames of {test.probe} were not handed in")
+                points = (test.point,) if isinstance(test, Ordered) else test.points
+                self._points.setdefault(test.probe, set()).update(points)
 
-    def at(self, probe: Probe, point: str) -> list[dict[str, Any]]:
-        """The frames of ``probe`` at ``point`` in order of time."""
+    def of(self, probe: Probe) -> Sequence[Frame]:
+        """The frames of ``probe`` in order of time."""
         if probe not in self._frames:
             self._frames[probe] = self._send(probe)
-        return [frame for frame in self._frames[probe] if frame["at"] == point]
+        return self._frames[probe]
 
-    def _send(self, probe: Probe) -> list[dict[str, Any]]:
+    def _send(self, probe: Probe) -> list[Frame]:
         self._lab.cool()
         capture = self._lab.capture(sorted(self._points[probe]))
         try:
-            if isinstance(probe, Ping):
-                argv = ["ping", "-n", "-q", "-c", "1", "-W", "5", self._lab.plan.address(probe.dst)]
-                self._lab[probe.src].run(argv)
-            else:
+            if isinstance(probe, ArpRequests):
                 requests = [(request.sender, request.target) for request in probe.requests]
                 self._lab.tree.request("ask_arp", name=probe.src, requests=requests)
+            else:
+                argv = ["ping", "-n", "-q", "-c", "1", "-W", "5", self._lab.plan.address(probe.dst)]
+                self._lab[probe.src].run(argv)
         finally:
             frames = self._lab.captured(capture)
         return frames
 
 
-def _fits(frame: Frame, where: Mapping[str, Any]) -> bool:
-    return all(frame.get(key) == value for key, value in where.items())
-
-
-def _fields(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in values.items())
-
-
-def _seen(test: Seen, lab: Lab, captures: _Captures) -> Finding:
-    expected = _fields(test.expect)
-    for point in test.points:
-        frames = [frame for frame in captures.at(test.probe, point) if _fits(frame, test.where)]
-        if not frames:
-            return False, expected, f"at {point} no frame with {_fields(test.where)}"
-        actual = {key: frames[0].get(key) for key in test.expect}
-        if actual != dict(test.expect):
-            wrong = {key: value for key, value in actual.items() if value != test.expect[key]}
-            return False, expected, f"at {point} {_fields(wrong)}"
-        if test.count is not None and len(frames) != test.count:
-            return False, f"{test.count} such frame", f"at {point} {len(frames)}"
-    return True, expected, expected
-
-
-def _unseen(test: Unseen, lab: Lab, captures: _Captures) -> Finding:
-    expected = f"no frame with {_fields(test.where)}"
-    for point in test.points:
-        count = sum(_fits(frame, test.where) for frame in captures.at(test.probe, point))
-        if count:
-            return False, expected, f"{count} at {point}"
-    return True, expected, "none"
-
-
-def _ordered(test: Ordered, lab: Lab, captures: _Captures) -> Finding:
-    frames = captures.at(test.probe, test.point)
-    expected = "; then ".join(_fields(where) for where in test.wheres)
-    places = [next((k for k, frame in enumerate(frames) if _fits(frame, where)), None) for where in test.wheres]
-    known = [place for place in places if place is not None]
-    return known == places and known == sorted(known), expected, f"frames {places} of {len(frames)}"
+def _frames(test: FrameTest, lab: Lab, captures: _Captures) -> Finding:
+    return judge_frames(test, captures.of(test.probe))
 
 
 def _reaches(test: Reaches, lab: Lab, captures: _Captures) -> Finding:
@@ -222,9 +191,9 @@ def _uninvolved(test: Uninvolved, lab: Lab, captures: _Captures) -> Finding:
 
 
 _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
-    Seen: _seen,
-    Unseen: _unseen,
-    Ordered: _ordered,
+    Seen: _frames,
+    Unseen: _frames,
+    Ordered: _frames,
     Reaches: _reaches,
     Prints: _prints,
     KernelState: _kernel_state,

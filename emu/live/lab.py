@@ -160,12 +160,13 @@ class Lab:
         """
         self.tree.request("cool")
 
-    def capture(self, points: Sequence[str]) -> int:
+    def capture(self, points: Sequence[str], pause_s: float = 0) -> int:
         """Start capturing at ``machine:interface`` points, ready when this returns; a number for ``captured``.
 
-        ``UsageError`` with every point that is none.
+        ``pause_s``: frames are left with the kernel so long before the next are read; nothing then takes the CPU from
+        those who pass them on, but the kernel must have room for them. ``UsageError`` with every point that is none.
         """
-        return int(self.tree.request("capture", points=list(points)))
+        return int(self.tree.request("capture", points=list(points), pause_s=pause_s))
 
     def captured(self, number: int) -> list[Frame]:
         """End a capture: its frames, in order of time. ``LabError`` if it is not whole: frames were lost, or an

@@ -16,7 +16,12 @@ from emu.live.readings import ONLY_LOOKED_UP, TOOLS, Readings, read_machine
 SET_UP = "sudo ./run doctor"
 OLDEST_PYTHON = (3, 10)
 
-OPTIONAL_TOOLS = frozenset({"tcpdump", "bird", "ethtool", "sockperf", "tc"})  # no verb of today needs them
+OPTIONAL_TOOLS: Mapping[str, str] = {
+    **{name: f"{name} in a lab" for name in ("tcpdump", "bird", "ethtool", "sockperf", "tc")},  # no verb needs them
+    "curl": "trace and guide",
+}
+"""Tools that the main job can do without, and what is ruled out where they are missing."""
+
 MAIN_TOOLS = tuple(name for name in TOOLS if name not in OPTIONAL_TOOLS)
 
 DATAPATHS = {
@@ -180,8 +185,7 @@ def _judge_tool(readings: Readings, name: str) -> Finding:
     version = readings.tools.get(name)
     if version:
         return Finding(f"tool {name}", "ok", version)
-    rules_out = f"{name} in a lab" if name in OPTIONAL_TOOLS else "the main job"
-    return Finding(f"tool {name}", "absent", "not installed", rules_out, SET_UP)
+    return Finding(f"tool {name}", "absent", "not installed", OPTIONAL_TOOLS.get(name, "the main job"), SET_UP)
 
 
 def _judge_congestion_control(readings: Readings) -> Finding:

@@ -35,6 +35,7 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "sockperf": ("--version",),
     "wrk": ("--version",),
     "nginx": ("-v",),
+    "curl": ("--version",),
     "tcpdump": ("--version",),
     "traceroute": ("--version",),
     "bird": ("--version",),
@@ -141,8 +142,11 @@ def _tool_version(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         return ""
-    done = subprocess.run([path, *TOOLS[name]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", timeout=DEADLINE_S, check=False)
+    try:
+        done = subprocess.run([path, *TOOLS[name]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=DEADLINE_S, check=False)
+    except PermissionError:  # it is there, and wants capabilities that this process was started without
+        return "present"
     return parse_version(done.stdout)
 
 

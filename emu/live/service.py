@@ -214,10 +214,11 @@ class Service:
 
     # Looking
 
-    def capture(self, points: Sequence[str]) -> int:
-        """Start a capture at ``points``; its number."""
+    def capture(self, points: Sequence[str], pause_s: float) -> int:
+        """Start a capture at ``points`` that pauses between reading; its number."""
         number = next(self._numbers)
-        self.captures[number] = Capture({name: space.descriptor for name, space in self.spaces.items()}, points)
+        spaces = {name: space.descriptor for name, space in self.spaces.items()}
+        self.captures[number] = Capture(spaces, points, pause_s)
         return number
 
     def settle(self, number: int, peers: Mapping[str, str]) -> None:

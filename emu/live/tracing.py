@@ -16,12 +16,15 @@ from emu.walk.model import Walk
 from emu.walk.tell import Journeys, tell
 from emu.walk.topology import topology
 
-REQUESTS = ("http", "ping", "arp")
-TOOLS = ("curl", "ping", "nginx", "bridge", "ss")
+REQUESTS = ("http", "ping", "full-ping", "arp")
+TOOLS = ("curl", "ping", "nginx")
 """Commands that tracing uses, besides those every lab needs."""
 
 _PATIENCE_S = 5
 """How long a request may go unanswered. Answers take milliseconds, in an emulated machine a tenth of a second."""
+
+
+_IP_AND_ICMP_BYTES = 20 + 8
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,14 @@ def _connections(lab: Lab, name: str) -> str:
     return lab[name].run(["ss", "-Htan", *states]).stdout.strip()
 
 
-def _ping(lab: Lab, src: str, dst: str) -> str:
-    done = lab[src].run(["ping", "-n", "-c", "1", "-W", str(_PATIENCE_S), lab.plan.address(dst)])
+def _full_ping(lab: Lab, src: str, dst: str) -> str:
+    """A ping as large as the sender's own interface takes, which nobody may fragment."""
+    mtu = next(device.mtu for device in lab.plan.by_name[src].devices if device.name == "eth0")
+    return _ping(lab, src, dst, "-M", "do", "-s", str(mtu - _IP_AND_ICMP_BYTES))
+
+
+def _ping(lab: Lab, src: str, dst: str, *options: str) -> str:
+    done = lab[src].run(["ping", "-n", "-c", "1", "-W", str(_PATIENCE_S), *options, lab.plan.address(dst)])
     said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith(("From", "ping:"))]
     return (said or ["no answer to the ping"])[0] if done.returncode else ""
 
@@ -101,5 +110,10 @@ def _asking(lab: Lab, name: str, address: str, device: str) -> bool:
     return _neighbor_state(lab, name, address, device) in ([], ["INCOMPLETE"], ["NONE"])
 
 
-_SEND: Mapping[str, Callable[[Lab, str, str], str]] = {"http": _http, "ping": _ping, "arp": _arp}
+_SEND: Mapping[str, Callable[[Lab, str, str], str]] = {
+    "http": _http,
+    "ping": _ping,
+    "full-ping": _full_ping,
+    "arp": _arp,
+}
 """Makes a request; why it had no answer, or nothing."""

@@ -100,9 +100,12 @@ class RunningTree:
 
     @property
     def machines(self) -> list[str]:
-        """The names of its nodes and containers."""
+        """The names of its nodes and containers; ``UsageError`` if it belongs to somebody else."""
         folder = Path(f"/proc/{self.init_pid}/root{NAMESPACE_FOLDER}")
-        return sorted(path.name for path in folder.iterdir())
+        try:
+            return sorted(path.name for path in folder.iterdir())
+        except PermissionError:
+            raise UsageError(f"lab {self.lab_id} belongs to another user") from None
 
 
 def running_trees() -> list[RunningTree]:
@@ -147,16 +150,18 @@ def enter(tree: RunningTree, machine: str, command: Sequence[str]) -> subprocess
 
     Raises ``UsageError`` where the lab has no such machine or belongs to somebody else.
     """
-    try:
-        names = tree.machines
-    except PermissionError:
-        raise UsageError(f"lab {tree.lab_id} belongs to another user") from None
+    names = tree.machines
     if machine not in names:
         raise UsageError(f"lab {tree.lab_id} has no machine '{machine}'; it has: {', '.join(names)}")
-    user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-    into_tree = ["nsenter", f"--target={tree.init_pid}", *user, "--mount", "--pid", "--wd", "--"]
     into_machine = ["nsenter", f"--net={NAMESPACE_FOLDER / machine}", "--"]
-    return subprocess.Popen([*into_tree, *into_machine, *command])
+    return subprocess.Popen([*entry(tree, "mount", "pid"), *into_machine, *command])
+
+
+def entry(tree: RunningTree, *namespaces: str) -> list[str]:
+    """The command prefix that enters these namespaces of a running lab (``mount``, ``pid``, ``net``), with the rights
+    its owner has there."""
+    user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+    return ["nsenter", f"--target={tree.init_pid}", *user, *(f"--{kind}" for kind in namespaces), "--wd", "--"]
 
 
 def end_orphans() -> list[str]:

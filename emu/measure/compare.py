@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from emu import __version__
-from emu.errors import UsageError
+from emu.errors import EmuError, UsageError
 from emu.live.lab import Lab, choose
 from emu.measure.blocks import PROFILES, Profile, Trial, expected_s, plan_trials
+from emu.measure.budget import Budget, document
+from emu.measure.budget_run import measure_budget
+from emu.measure.budget_view import FILE as BUDGET_FILE
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
 from emu.measure.results import RUN_FORMAT, ResultFolder
@@ -27,6 +30,9 @@ from emu.output import refuse_impossible
 
 REPORT_S = 8.0
 """About how long plots and report take, for the time left that is told."""
+
+BUDGET_REPEATS, BUDGET_S = 100, 2.5
+"""Captured pings of each design's latency budget, and about how long one takes, for the time left that is told."""
 
 ABORT_AGAIN_S = 0.1
 """How often labs that come up are ended anew: one may have had nothing yet that could be ended."""
@@ -181,6 +187,10 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
         _measure(benches, workloads, profile, run["seed"], progress)
         for spec, bench in benches.items():
             run["controller_errors"][spec] = bench.lab.errors()
+        # After all trials, which capturing would disturb.
+        budgets = [budget for bench in benches.values() if (budget := _budget(bench, run["warnings"], progress))]
+        if budgets:
+            folder.write_json(BUDGET_FILE, document(budgets))
         run["interrupted"] = False
     except LabDied as error:
         died = error
@@ -204,12 +214,24 @@ def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], pr
         rest_s = expected_s(trials[trial.index :], workloads, profile.lengths)
         spent_s = time.monotonic() - started
         pace = max(1.0, spent_s / (planned_s - rest_s)) if planned_s > rest_s else 1.0
-        progress.step(_line(trial, len(trials), rest_s * pace + REPORT_S))
+        progress.step(_line(trial, len(trials), rest_s * pace + BUDGET_S * len(benches) + REPORT_S))
         bench = benches[trial.design]
         samples = bench.measure(trial, workloads[trial.workload])
         bench.folder.add_samples(samples)
         for failed in (sample for sample in samples if not sample.ok):
             progress.say(f"{trial.design}, {trial.workload}, trial {trial.index + 1} failed: {failed.error}")
+
+
+def _budget(bench: Bench, warnings: list[str], progress: Progress) -> Budget | None:
+    """A design's latency budget. One that fails is ``None`` and a warning."""
+    progress.step(f"latency budget of {bench.spec}")
+    called = f"budget-{bench.lab.plan.design}"
+    try:
+        return measure_budget(bench.lab, *bench.endpoints, "ping", BUDGET_REPEATS, lambda done: bench.keep(called, done))
+    except EmuError as error:
+        warnings.append(f"no latency budget of {bench.spec}: {error}")
+        progress.say(warnings[-1])
+        return None
 
 
 def _line(trial: Trial, count: int, left_s: float) -> str:

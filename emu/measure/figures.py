@@ -6,7 +6,6 @@ of the ratio to bare leaves no room for none.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +14,25 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from emu.measure.budget import Budget
+from emu.measure.budget_view import FIGURE, latency_budget
 from emu.measure.look import Style, styles, use_in_figures
 from emu.measure.parsers import VALUES_PER_TRIAL
-from emu.measure.plots import CDF_ABOVE, INK2, ROW, ROWS_WIDTH, Curve, Row, Sheet, draw_cdf, draw_rows, log_axis
+from emu.measure.plots import (
+    CDF_ABOVE,
+    INK2,
+    ROW,
+    ROWS_WIDTH,
+    Curve,
+    Row,
+    Sheet,
+    draw_cdf,
+    draw_rows,
+    image,
+    log_axis,
+)
 from emu.measure.published import Band, band
-from emu.measure.results import ResultFolder, Stored
+from emu.measure.results import ResultFolder
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell, Summary
 from emu.measure.words import (
@@ -54,6 +67,7 @@ class Subject:
 
     run: Mapping[str, Any]
     summary: Summary
+    budgets: Sequence[Budget] = ()
 
     @cached_property
     def styles(self) -> Mapping[str, Style]:
@@ -92,27 +106,20 @@ class Subject:
                      + (", and more" if len({reason.short for reason in reasons}) > 1 else ""))
 
 
-def draw(stored: Stored, summary: Summary, folder: ResultFolder) -> list[Drawn]:
+def draw(subject: Subject, folder: ResultFolder) -> list[Drawn]:
     """Draw every figure the run has data for into ``plots/``, as PNG and PDF."""
     use_in_figures()
     folder.folder("plots")
-    subject = Subject(stored.run, summary)
     drawn = []
     for name, drawing in DRAWINGS.items():
         done = drawing(subject)
         if done is not None:
             title, figure = done
-            folder.write(f"plots/{name}.pdf", _image(figure, "pdf", metadata={"CreationDate": None}))
-            png = _image(figure, "png")
+            folder.write(f"plots/{name}.pdf", image(figure, "pdf"))
+            png = image(figure, "png")
             folder.write(f"plots/{name}.png", png)
             drawn.append(Drawn(name, title, png))
     return drawn
-
-
-def _image(figure: Figure, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, **options)
-    return buffer.getvalue()
 
 
 def _cdf(question: Question, label: str, note: str) -> Callable[[Subject], tuple[str, Figure] | None]:
@@ -236,6 +243,13 @@ def _first_packet(subject: Subject) -> tuple[str, Figure] | None:
     return title, sheet.figure
 
 
+def _latency_budget(subject: Subject) -> tuple[str, Figure] | None:
+    """Where the time of a round trip goes."""
+    if not subject.budgets:
+        return None
+    return latency_budget(subject.budgets, subject.styles, subject.sheet)
+
+
 DRAWINGS: Mapping[str, Callable[[Subject], tuple[str, Figure] | None]] = {
     "latency-ping": _cdf(QUESTIONS[0], "round-trip time, µs (log scale)", "Every packet counts."),
     "latency-tcp-rr": _cdf(LATENCY_OF_REQUESTS, "from request to answer, µs (log scale)",
@@ -243,5 +257,6 @@ DRAWINGS: Mapping[str, Callable[[Subject], tuple[str, Figure] | None]] = {
     "rates": _rates,
     "ratios": _ratios,
     "first-packet": _first_packet,
+    FIGURE: _latency_budget,
 }
 """The figures by the name of their files, in the order of the report."""

@@ -1,4 +1,4 @@
-"""The project's look for figures: which colour, marker and label a design has. Values are in ``look.json``."""
+"""The look of figures: how a design is drawn. Values are in ``emu.look``; ``look.json`` here is for figures alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from emu.look import tokens
 from emu.measure.results import spec_of
 
 UNKNOWN = {"light": "#454C55", "dark": "#BCC3CB", "marker": "o"}
@@ -16,9 +17,10 @@ UNKNOWN = {"light": "#454C55", "dark": "#BCC3CB", "marker": "o"}
 
 
 @cache
-def tokens() -> Mapping[str, Any]:
-    """The values of the look."""
-    values: Mapping[str, Any] = json.loads(files("emu.measure").joinpath("look.json").read_text(encoding="utf-8"))
+def figure_tokens() -> Mapping[str, Any]:
+    """The values that only figures need: sizes in inches and points, and matplotlib's settings."""
+    text = files("emu.measure").joinpath("look.json").read_text(encoding="utf-8")
+    values: Mapping[str, Any] = json.loads(text)["figure"]
     return values
 
 
@@ -65,5 +67,5 @@ def use_in_figures() -> None:
     from matplotlib import font_manager
 
     installed = set(font_manager.get_font_names())
-    matplotlib.rcParams.update(tokens()["figure"]["rcParams"])
+    matplotlib.rcParams.update(figure_tokens()["rcParams"])
     matplotlib.rcParams["font.sans-serif"] = [f for f in tokens()["font"]["matplotlib_sans"] if f in installed]

@@ -43,6 +43,11 @@ _ECHO = re.compile(r"icmp_seq=(\d+) .*?\btime=([\d.]+) ms(?P<duplicate> \(DUP!\)
 _PING_SUMMARY = re.compile(r"(\d+) packets transmitted, (\d+) received")
 
 
+def echo_times_us(stdout: str) -> dict[int, float]:
+    """Sequence number -> round trip in us, of every answer that iputils' ping printed; duplicates are left out."""
+    return {int(m[1]): float(m[2]) * 1000 for m in _ECHO.finditer(stdout) if not m["duplicate"]}
+
+
 def parse_ping(stdout: str, stderr: str, returncode: int) -> list[Reading]:
     """iputils' ``ping -n -c N``: ``rtt`` of every packet after the warm-up, and ``loss`` over all packets.
 
@@ -54,8 +59,7 @@ def parse_ping(stdout: str, stderr: str, returncode: int) -> list[Reading]:
     sent, received = int(summary[1]), int(summary[2])
     if sent == 0 or received == 0:
         raise BadOutput(f"ping sent {sent} packets and none was answered")
-    answers = [(int(m[1]), float(m[2]) * 1000) for m in _ECHO.finditer(stdout) if not m["duplicate"]]
-    rtts_us = [rtt_us for sequence, rtt_us in answers if sequence > PING_WARMUP_PACKETS]
+    rtts_us = [rtt_us for sequence, rtt_us in echo_times_us(stdout).items() if sequence > PING_WARMUP_PACKETS]
     if not rtts_us:
         raise BadOutput(f"ping: {received} of {sent} packets were answered, none after the warm-up")
     return [*(Reading("rtt", rtt_us) for rtt_us in rtts_us), Reading("loss", max(0.0, 1 - received / sent))]

@@ -5,6 +5,7 @@ Which figures there are, and what they claim, is in ``figures``. All sizes are i
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from emu.measure.look import Style, tokens
+from emu.look import tokens
+from emu.measure.look import Style, figure_tokens
 from emu.measure.words import number
 
-_FIG = tokens()["figure"]
+_FIG = figure_tokens()
 _COLOR = tokens()["color"]["light"]
 INK, INK2, INK3, RULE = (_COLOR[name] for name in ("ink", "ink2", "ink3", "rule"))
 WIDTH = float(_FIG["column_in"])
@@ -75,6 +77,13 @@ class Sheet:
         bottom = self._top - above - height
         self._top = bottom - below
         return self.figure.add_axes((LABELS_RIGHT / WIDTH, bottom / self.height, width / WIDTH, height / self.height))
+
+
+def image(figure: Figure, kind: str) -> bytes:
+    """A figure as a ``png`` or ``pdf`` file, the same bytes whenever it is drawn."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
+    return buffer.getvalue()
 
 
 def plain_ticks(low: float, high: float) -> list[float]:

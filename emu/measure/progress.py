@@ -19,11 +19,16 @@ class Progress:
         self._last_s: float | None = None
         self._open_line = False
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
+    def end(self) -> None:
+        """Take the last step's line away: what comes next is not told here."""
         if self._open_line:
             self._stream.write("\r\x1b[K")
+            self._stream.flush()
             self._open_line = False
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.end()
         self._stream.write(text + "\n")
         self._stream.flush()
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from emu.look import tokens
+from emu.measure.budget import SEGMENTS
+from emu.measure.budget_view import estimate_text, read_budgets
 from emu.measure.figures import Drawn, Subject, draw
-from emu.measure.look import tokens
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
-from emu.measure.summary import REFERENCE, Cell, Summary, summarise
+from emu.measure.summary import REFERENCE, Cell, summarise
 from emu.measure.verdict import was_interrupted
 from emu.measure.words import QUESTIONS, Question, conditions, differs, interval_text, number, ratio_text
 from emu.measure.workloads import WORKLOADS
@@ -43,16 +45,17 @@ def redraw(path: Path) -> Path:
     document = summary.document()
     folder.write_json("summary.json", document)
     folder.write("summary.csv", summary_csv(document["metrics"]))
-    drawn = draw(stored, summary, folder)
-    return folder.write("report.html", render(stored, summary, drawn))
+    budgets = {budget.spec: budget for budget in read_budgets(path)}
+    subject = Subject(stored.run, summary, [budgets[spec] for spec in summary.specs if spec in budgets])
+    return folder.write("report.html", render(stored, subject, draw(subject, folder)))
 
 
-def render(stored: Stored, summary: Summary, drawn: Sequence[Drawn]) -> str:
+def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     """The page."""
-    subject = Subject(stored.run, summary)
+    summary = subject.summary
     asked = [question for question in QUESTIONS if subject.cells(question)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = number
+    environment.filters.update(number=number, estimate=estimate_text, ratio=ratio_text)
     template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
     return template.render(
         run=stored.run,
@@ -66,6 +69,9 @@ def render(stored: Stored, summary: Summary, drawn: Sequence[Drawn]) -> str:
         colors=tokens()["color"],
         fonts=tokens()["font"],
         figures=[(figure.name, figure.title, base64.b64encode(figure.png).decode()) for figure in drawn],
+        budgets=subject.budgets,
+        segments=[name for name in SEGMENTS if any(name in budget.segments for budget in subject.budgets)],
+        labels=subject.labels,
         cells=[(cell, cell.entry(), subject.labels[cell.spec]) for cell in summary.cells.values()],
         workloads=[WORKLOADS[name] for name in WORKLOADS if name in stored.run["workloads"]],
         facts=_facts(stored),

@@ -19,7 +19,7 @@ from emu.measure.results import ResultFolder, Sample
 from emu.measure.workloads import Lengths, Workload
 
 if TYPE_CHECKING:
-    from emu.live.lab import Lab, Process
+    from emu.live.lab import Completed, Lab, Process
 
 PATIENCE_S = 30.0
 """Beyond its expected time, how long a client may take before the trial counts as hung."""
@@ -50,6 +50,13 @@ class Bench:
         if endpoints is None:
             raise LabError(f"{self.spec}: this scenario has no two endpoints on two nodes to measure between")
         return endpoints
+
+    def keep(self, what: str, done: Completed) -> None:
+        """Keep a call on the first endpoint that is no trial in ``raw/``."""
+        self.folder.add_call(what, {
+            "design": self.spec, "machine": self.endpoints[0], "argv": list(done.argv), "returncode": done.returncode,
+            "stdout": done.stdout, "stderr": done.stderr,
+        })
 
     def prepare(self, workloads: Sequence[Workload]) -> None:
         """Start the servers of ``workloads`` on the second endpoint and put down the clients' files."""
@@ -134,10 +141,7 @@ def ask_versions(bench: Bench, workloads: Sequence[Workload]) -> dict[str, str]:
 def ask(bench: Bench, what: str, argv: Sequence[str]) -> str:
     """What a command on the first endpoint prints, errors included; the call is kept in ``raw/``."""
     done = bench.lab[bench.endpoints[0]].run(list(argv), timeout_s=PATIENCE_S)
-    bench.folder.add_call(f"about-{what}", {
-        "design": bench.spec, "machine": bench.endpoints[0], "argv": list(argv), "returncode": done.returncode,
-        "stdout": done.stdout, "stderr": done.stderr,
-    })
+    bench.keep(f"about-{what}", done)
     return done.stdout + done.stderr
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from emu.measure.look import tokens
+from emu.look import tokens
 from emu.measure.metrics import METRICS
 from emu.measure.results import SUMMARY_FORMAT, Stored, spec_of
 from emu.measure.stats import Estimate, block_medians, block_ratios, median_over_blocks
@@ -45,14 +45,15 @@ class Cell:
             "design": self.design, "params": dict(self.params), "workload": self.workload, "metric": self.metric,
             "unit": metric.unit, "better": metric.better, "n": len(self.blocks), "samples": len(self.values),
             "median": self.median.value, "mean": float(np.mean(self.values)), "p90": float(p90), "p99": float(p99),
-            **_interval(self.median),
+            **interval_entry(self.median),
         }
         if self.ratio is not None:
-            entry["ratio_to_bare"] = {"value": self.ratio.value, **_interval(self.ratio)}
+            entry["ratio_to_bare"] = {"value": self.ratio.value, **interval_entry(self.ratio)}
         return entry
 
 
-def _interval(estimate: Estimate) -> dict[str, float]:
+def interval_entry(estimate: Estimate) -> dict[str, float]:
+    """The ends of an interval as JSON documents name them; nothing where there is none."""
     if estimate.low is None or estimate.high is None:
         return {}
     return {"ci_low": estimate.low, "ci_high": estimate.high}

@@ -22,14 +22,20 @@ def differences(walk: Walk, paths: Mapping[tuple[str, str], Sequence[Hop]]) -> t
             continue
         for sentence in _of_packet(walk, packet, path):
             found.setdefault(sentence, []).append(packet.title)
-    return tuple(
-        f"{sentence} ({', '.join(dict.fromkeys(titles))})" for sentence, titles in found.items()
-    )
+    told = [f"{sentence} ({', '.join(dict.fromkeys(titles))})" for sentence, titles in found.items()]
+    return (*told, *_unsent(walk, paths))
+
+
+def _unsent(walk: Walk, paths: Mapping[tuple[str, str], Sequence[Hop]]) -> list[str]:
+    """Ways on which nothing was sent. Asking for a MAC alone sends nothing on them."""
+    used = {(packet.src, packet.dst) for packet in walk.packets if not packet.kind.startswith("arp")}
+    ways = [] if walk.request == "arp" else [ends for ends in paths if ends not in used]
+    return [f"nothing was sent from {src} to {dst}" for src, dst in ways]
 
 
 def _of_packet(walk: Walk, packet: Packet, path: Sequence[Hop]) -> list[str]:
     steps = walk.steps_of(packet)
-    way = _longest(steps)
+    way = walk.way(packet)
     for number, hop in enumerate(path):
         where = f"{hop.point} {hop.direction}"
         if number == len(way):
@@ -44,16 +50,6 @@ def _of_packet(walk: Walk, packet: Packet, path: Sequence[Hop]) -> list[str]:
         return [f"goes on to {way[len(path)].point}, declared to end at {path[-1].point}"]
     astray = [step.point for step in steps if step not in way]
     return [f"copies seen at {', '.join(astray)}"] if astray else []
-
-
-def _longest(steps: Sequence[Step]) -> list[Step]:
-    """The chain that leads to the last step that any chain of the packet reaches after most steps."""
-    by_index = {step.index: step for step in steps}
-
-    def chain(step: Step) -> list[Step]:
-        return [*(chain(by_index[step.previous]) if step.previous else []), step]
-
-    return max((chain(step) for step in steps), key=len)
 
 
 def _fields(hop: Hop, step: Step) -> list[tuple[str, Any, Any]]:

@@ -108,6 +108,18 @@ class Walk:
         """The steps of a packet, in order."""
         return tuple(self.steps[index - 1] for index in packet.steps)
 
+    def chain(self, step: Step) -> tuple[Step, ...]:
+        """The steps that lead from where a packet was made to ``step``, which is the last of them."""
+        earlier = self.chain(self.step(step.previous)) if step.previous else ()
+        return (*earlier, step)
+
+    def way(self, packet: Packet) -> tuple[Step, ...]:
+        """The steps from where a packet was made to where it was wanted; the longest way it took if it got to no such
+        place."""
+        steps = self.steps_of(packet)
+        wanted = [step for step in steps if step.fate in (DELIVERED, ANSWERED)]
+        return max((self.chain(step) for step in wanted or steps), key=len)
+
     @property
     def holds(self) -> bool:
         """Whether the request was answered and everything went as declared."""

@@ -13,6 +13,7 @@ from emu.model import BROADCAST_MAC, SWITCH, Plan
 from emu.walk.topology import Topology
 
 ROUTE, BRIDGE_ENTRY, TUNNEL_ENTRY, FLOW = "route", "bridge entry", "tunnel entry", "flow"
+REFUSAL, NO_WAY_BACK = "refusal", "no way back"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class Question:
     - route: destination, source and incoming interface (the last two may be empty): the route and the neighbor;
     - bridge entry: bridge, MAC: the port where a bridge has it;
     - tunnel entry: device, MAC: the tunnel end behind which a tunnel device has it;
-    - flow: OpenFlow port, the frame in hexadecimal: the rules of the switch that it meets.
+    - flow: OpenFlow port, the frame in hexadecimal: the rules of the switch that it meets;
+    - refusal: destination, source and incoming interface: why the kernel refuses such a packet, or nothing;
+    - no way back: as refusal: why the kernel could not answer a packet for itself, or nothing.
     """
 
     machine: str
@@ -48,6 +51,20 @@ def questions(plan: Plan, topology: Topology, frame: Frame, before: Frame | None
         return []
     came_by = before.interface if before else ""
     return [Question(frame.machine, ROUTE, (fields["ip.dst"], fields["ip.src"], came_by))]
+
+
+def why_last(topology: Topology, frame: Frame) -> list[Question]:
+    """Why nothing follows ``frame``, where a kernel can tell: it was sent to this machine, or was to go out by a
+    tunnel."""
+    fields = frame.fields
+    if frame.machine == SWITCH or frame.at in topology.master or "ip.dst" not in fields:
+        return []
+    if frame.direction == "in" and topology.owner_of_mac.get(fields["eth.dst"]) == frame.machine:
+        words = (fields["ip.dst"], fields["ip.src"], frame.interface)
+        return [Question(frame.machine, kind, words) for kind in (REFUSAL, NO_WAY_BACK)]
+    if frame.direction == "out" and frame.at in topology.parent:
+        return [Question(frame.machine, TUNNEL_ENTRY, (frame.interface, fields["eth.dst"]))]
+    return []
 
 
 def _of_switch(plan: Plan, frame: Frame, before: Frame | None, is_last: bool) -> list[Question]:

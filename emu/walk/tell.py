@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from emu.frames import Frame
 from emu.model import BROADCAST_MAC, SWITCH, Hop, Plan
@@ -12,7 +13,7 @@ from emu.walk import words
 from emu.walk.expected import differences
 from emu.walk.join import Sighting
 from emu.walk.model import ANSWERED, DELIVERED, DROPPED, FORWARDED, LOST, Change, Packet, Step, Walk
-from emu.walk.questions import Question, questions
+from emu.walk.questions import NO_WAY_BACK, Question, questions, why_last
 from emu.walk.topology import Topology
 
 _ONE_STEP_ANSWERS = ("arp-request", "echo-request")
@@ -33,15 +34,25 @@ class Journeys:
         for packet in self.packets:
             for sighting in packet:
                 asked.update(dict.fromkeys(self.about(packet, sighting)))
+                if self.is_last(packet, sighting):
+                    asked.update(dict.fromkeys(why_last(self.topology, sighting.frame)))
         return list(asked)
+
+    @cached_property
+    def causes(self) -> Mapping[int, int]:
+        """Packet number -> number of the packet it answers."""
+        return _causes(self.packets)
+
+    def is_last(self, packet: Sequence[Sighting], sighting: Sighting) -> bool:
+        """Whether nothing of the packet follows a sighting of it."""
+        return all(other.previous != sighting.number for other in packet)
 
     def about(self, packet: Sequence[Sighting], sighting: Sighting) -> list[Question]:
         """The questions whose answers decided that a packet was seen here."""
         before = next((s.frame for s in packet if s.number == sighting.previous), None)
         if before is None and sighting.frame.machine == SWITCH:  # an answer of the switch: what had it answer?
             before = self._cause(packet)
-        is_last = all(other.previous != sighting.number for other in packet)
-        return questions(self.plan, self.topology, sighting.frame, before, is_last)
+        return questions(self.plan, self.topology, sighting.frame, before, self.is_last(packet, sighting))
 
     def _cause(self, packet: Sequence[Sighting]) -> Frame | None:
         """The frame at the switch that the packet, made there, answers."""
@@ -72,7 +83,7 @@ class _Teller:
         ordered = sorted((s for packet in journeys.packets for s in packet), key=lambda s: s.number)
         self.index = {sighting.number: index for index, sighting in enumerate(ordered, 1)}
         self.ordered = ordered
-        self.cause = _causes(journeys.packets)
+        self.cause = journeys.causes
 
     def walk(
         self, request: str, ends: tuple[str, str], paths: Mapping[tuple[str, str], Sequence[Hop]], problem: str
@@ -96,15 +107,13 @@ class _Teller:
 
     def _steps(self, number: int, seen: Sequence[Sighting]) -> list[Step]:
         by_number = {sighting.number: sighting for sighting in seen}
-        followed = {sighting.previous for sighting in seen}
         steps = []
         for sighting in seen:
             frame = sighting.frame
             before = by_number[sighting.previous] if sighting.previous else None
             changed = words.changes(before.frame, frame) if before else ()
-            fate, fate_note = (
-                (FORWARDED, "") if sighting.number in followed else self._ending(number, frame)
-            )
+            is_last = self.journeys.is_last(seen, sighting)
+            fate, fate_note = self._ending(number, frame) if is_last else (FORWARDED, "")
             note = "; ".join(filter(None, (self._note(number, before, frame, changed), fate_note)))
             known = (self.answers.get(question, "") for question in self.journeys.about(seen, sighting))
             steps.append(
@@ -127,22 +136,36 @@ class _Teller:
     def _ending(self, number: int, frame: Frame) -> tuple[str, str]:
         """Fate and reason of a frame that nothing follows."""
         fields, machine = frame.inner, frame.machine
+        reason, no_way_back = self._reasons(frame)
         if frame.direction == "out":
+            if frame.at in self.topology.parent:  # it has left no machine yet
+                return DROPPED, reason
             return LOST, f"left {frame.at} and never came in at {self.topology.peer.get(frame.at, 'the other end')}"
-        answered_here = any(
-            cause == number and self.journeys.packets[answer - 1][0].frame.machine == machine
-            for answer, cause in self.cause.items()
-        )
-        if answered_here and words.kind(frame) in _ONE_STEP_ANSWERS:
+        answer = self._answer_of(number, machine)
+        if answer and words.kind(self.journeys.packets[answer - 1][0].frame) == "icmp-error":
+            error = words.title(self.journeys.packets[answer - 1][0].frame)
+            return DROPPED, "; ".join(filter(None, (reason, f"{machine} says {error} (packet {answer})")))
+        if answer and words.kind(frame) in _ONE_STEP_ANSWERS:
             return ANSWERED, ""
         if fields.get("arp.op") == ARP_REQUEST:
             own = self.topology.owner_of_ip.get(fields["arp.tpa"]) == machine
             reason = "its own address, and yet no answer" if own else f"{machine} has no such address: silent"
             return DROPPED, "goes no further" if machine == SWITCH else reason
         target = fields["ip.dst"] if "ip.dst" in fields else fields["arp.tpa"]
-        if self.topology.owner_of_ip.get(target) == machine:
-            return DELIVERED, ""
-        return DROPPED, "goes no further" if machine == SWITCH else f"{machine} does not send it on"
+        if self.topology.owner_of_ip.get(target) == machine and not reason:
+            return DELIVERED, no_way_back
+        return DROPPED, "goes no further" if machine == SWITCH else reason or f"{machine} does not send it on"
+
+    def _answer_of(self, number: int, machine: str) -> int | None:
+        """The number of the packet by which ``machine`` answers a packet."""
+        answers = (answer for answer, cause in self.cause.items() if cause == number)
+        return next((a for a in answers if self.journeys.packets[a - 1][0].frame.machine == machine), None)
+
+    def _reasons(self, frame: Frame) -> tuple[str, str]:
+        """Why a frame got no further, and why no answer to it could be sent, as far as a kernel tells."""
+        known = {question.kind: self.answers.get(question, "") for question in why_last(self.topology, frame)}
+        no_way_back = known.pop(NO_WAY_BACK, "")
+        return "; ".join(filter(None, known.values())), no_way_back
 
     def _note(self, number: int, before: Sighting | None, frame: Frame, changed: Sequence[Change]) -> str:
         fields = frame.inner
@@ -172,7 +195,8 @@ class _Teller:
     def _made(self, number: int, frame: Frame) -> str:
         fields = frame.inner
         if fields.get("arp.op") == ARP_REQUEST:
-            return f"asks everybody who has {fields['arp.tpa']}"
+            unanswered = "" if number in self.cause.values() else "; nobody answers"
+            return f"asks everybody who has {fields['arp.tpa']}{unanswered}"
         if "arp.op" in fields:
             speaker = self.topology.owner_of_mac.get(fields["arp.sha"], "somebody")
             whose = self.topology.owner_of_ip.get(fields["arp.spa"])

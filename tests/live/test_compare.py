@@ -73,7 +73,7 @@ def test_compare_leaves_a_whole_result_folder(tmp_path: Path) -> None:
     folder = run_compare(tmp_path / "out")
     assert our_labs() == []
     assert {path.name for path in folder.iterdir()} == {
-        "run.json", "samples.jsonl", "summary.json", "summary.csv", "raw", "plots", "report.html"}
+        "run.json", "samples.jsonl", "summary.json", "summary.csv", "budget.json", "raw", "plots", "report.html"}
 
     run = json.loads((folder / "run.json").read_text())
     assert run.keys() >= RUN_KEYS

@@ -1,0 +1,264 @@
+"""Facts to get wrong on purpose, for teaching: each is one change of a sound plan. Pure.
+
+The claims a broken lab is judged by are made from the sound plan, so that every fault has one that catches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from emu.errors import UsageError
+from emu.model import Machine, Node, Plan, host_route
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who plays what: the plan's endpoints ``src`` and ``dst``, the nodes ``near`` and ``far`` they stand on (or
+    are), and ``other``, a node that has nothing to do with them."""
+
+    src: str
+    dst: str
+    near: Node
+    far: Node
+    other: Node
+
+
+def roles(plan: Plan) -> Roles:
+    """The roles in a plan; ``UsageError`` where it has nobody for one of them."""
+    if plan.endpoints is None:
+        raise UsageError(f"{plan.spec}: breaking takes containers on two nodes")
+    src, dst = plan.endpoints
+    near, far = plan.node_of[src], plan.node_of[dst]
+    other = next((node for node in plan.nodes if node not in (near, far)), None)
+    if other is None:
+        raise UsageError(f"{plan.spec}: breaking takes three nodes, one of which is to be uninvolved")
+    return Roles(src, dst, near, far, other)
+
+
+def _endpoints(cast: Roles) -> tuple[str, str]:
+    return cast.src, cast.dst
+
+
+def _reverse(cast: Roles) -> tuple[str, str]:
+    """What a sender has learned of the path would hide the fault from a claim about the same sender."""
+    return cast.dst, cast.src
+
+
+def _container_to_node(cast: Roles) -> tuple[str, str]:
+    return cast.src, cast.far.name
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One wrong fact. ``wrong``: what it is, with roles of ``Roles`` in braces (``router``: who routes packets to
+    other nodes' containers). ``caught_by``: the designs it can be built in, and the ids of the claims that fail there.
+    ``request`` (of ``emu.live.tracing``) between the machines ``ends`` shows it."""
+
+    name: str
+    wrong: str
+    change: Callable[[Plan, Roles], Plan]
+    caught_by: Mapping[str, tuple[str, ...]]
+    ends: Callable[[Roles], tuple[str, str]] = _endpoints
+    request: str = "ping"
+
+    def sentence(self, plan: Plan) -> str:
+        """What is wrong, in the plan's own names. ``UsageError`` as ``roles``."""
+        cast = roles(plan)
+        names = {"dst": cast.dst, "near": cast.near.name, "far": cast.far.name, "other": cast.other.name}
+        return self.wrong.format(**names, router="the gateway" if plan.control.gateway else cast.near.name)
+
+    def probe(self, plan: Plan) -> tuple[str, str]:
+        """The two machines between which ``request`` shows it. ``UsageError`` as ``roles``."""
+        return self.ends(roles(plan))
+
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with this fact wrong. ``UsageError`` as ``roles``."""
+        return self.change(plan, roles(plan))
+
+
+def fault_for(design: str, name: str) -> Fault:
+    """The fault ``name`` of a design (by its name); ``UsageError`` names those that it offers."""
+    offered = {fault.name: fault for fault in FAULTS if design in fault.caught_by}
+    if name not in offered:
+        raise UsageError(f"{design} has no fact '{name}' to break; it has: {', '.join(offered)}")
+    return offered[name]
+
+
+def _with_machine(plan: Plan, name: str, change: Callable[[Machine], Machine]) -> Plan:
+    return replace(plan, machines=tuple(change(m) if m.name == name else m for m in plan.machines))
+
+
+def _with_sysctl(plan: Plan, name: str, key: str, value: str) -> Plan:
+    return _with_machine(plan, name, lambda machine: replace(machine, sysctls={**machine.sysctls, key: value}))
+
+
+def _with_binding(plan: Plan, address: str, mac: str | None) -> Plan:
+    """Proxy ARP tells another MAC for ``address``; with ``None`` it knows nothing of it."""
+    proxy = plan.control.proxy_arp
+    assert proxy is not None  # this design has it
+    bindings = tuple(
+        replace(binding, mac=mac or binding.mac) if binding.ip == address else binding
+        for binding in proxy.bindings
+        if mac or binding.ip != address
+    )
+    return replace(plan, control=replace(plan.control, proxy_arp=replace(proxy, bindings=bindings)))
+
+
+def _with_gateway_route(plan: Plan, prefix: str, via: str | None) -> Plan:
+    """The gateway sends ``prefix`` to another next hop; with ``None`` it has no route to it."""
+    gateway = plan.control.gateway
+    assert gateway is not None  # this design has one
+    routes = tuple(
+        replace(route, via=via or route.via) if route.prefix == prefix else route
+        for route in gateway.routes
+        if via or route.prefix != prefix
+    )
+    return replace(plan, control=replace(plan.control, gateway=replace(gateway, routes=routes)))
+
+
+def _deaf(plan: Plan, cast: Roles) -> Plan:
+    return _with_sysctl(plan, cast.far.name, "net.ipv4.conf.all.arp_ignore", "8")
+
+
+def _prefix_length(plan: Plan, cast: Roles) -> Plan:
+    def narrow(machine: Machine) -> Machine:
+        addresses = tuple(replace(address, prefix_length=32) for address in machine.addresses)
+        routes = tuple(replace(route, destination=host_route(cast.far.address)) for route in machine.routes)
+        return replace(machine, addresses=addresses, routes=routes)
+
+    return _with_machine(plan, cast.far.name, narrow)
+
+
+def _duplicate_mac(plan: Plan, cast: Roles) -> Plan:
+    def cloned(machine: Machine) -> Machine:
+        return replace(machine, devices=tuple(replace(device, mac=cast.other.mac) for device in machine.devices))
+
+    return _with_machine(plan, cast.far.name, cloned)
+
+
+def _proxy_mac(plan: Plan, cast: Roles) -> Plan:
+    return _with_binding(plan, plan.address(cast.dst), cast.other.mac)
+
+
+def _proxy_arp_off(plan: Plan, cast: Roles) -> Plan:
+    return _with_binding(plan, plan.address(cast.dst), None)
+
+
+def _no_forwarding(plan: Plan, cast: Roles) -> Plan:
+    return _with_sysctl(plan, cast.far.name, "net.ipv4.ip_forward", "0")
+
+
+def _missing_route(plan: Plan, cast: Roles) -> Plan:
+    if plan.control.gateway:
+        return _with_gateway_route(plan, cast.far.pod_subnet, None)
+
+    def without(machine: Machine) -> Machine:
+        return replace(machine, routes=tuple(r for r in machine.routes if r.destination != cast.far.pod_subnet))
+
+    return _with_machine(plan, cast.near.name, without)
+
+
+def _wrong_next_hop(plan: Plan, cast: Roles) -> Plan:
+    return _with_gateway_route(plan, cast.far.pod_subnet, cast.other.address)
+
+
+def _missing_fdb(plan: Plan, cast: Roles) -> Plan:
+    def without(machine: Machine) -> Machine:
+        return replace(machine, fdb=tuple(entry for entry in machine.fdb if entry.destination != cast.far.address))
+
+    return _with_machine(plan, cast.near.name, without)
+
+
+def _wrong_neighbor(plan: Plan, cast: Roles) -> Plan:
+    def confused(machine: Machine) -> Machine:
+        neighbors = tuple(
+            replace(neighbor, mac=cast.other.vtep_mac) if neighbor.address == cast.far.vtep_address else neighbor
+            for neighbor in machine.neighbors
+        )
+        return replace(machine, neighbors=neighbors)
+
+    return _with_machine(plan, cast.near.name, confused)
+
+
+def _mtu(plan: Plan, cast: Roles) -> Plan:
+    """The pods' side has the underlay's MTU, as wherever nobody sets another; the tunnel devices keep their own."""
+
+    def raised(machine: Machine) -> Machine:
+        devices = tuple(
+            device if device.vxlan else replace(device, mtu=plan.scenario.mtu) for device in machine.devices
+        )
+        return replace(machine, devices=devices)
+
+    return replace(plan, machines=tuple(raised(machine) for machine in plan.machines))
+
+
+def _rp_filter(plan: Plan, cast: Roles) -> Plan:
+    for node in plan.nodes:
+        plan = _with_sysctl(plan, node.name, "net.ipv4.conf.all.rp_filter", "1")
+    return plan
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("deaf", "{far} answers no ARP request (arp_ignore is 8)", _deaf, {"bare": ("arp-reply", "arp-heard")}),
+    Fault(
+        "prefix-length",
+        "{far} has its address with /32: no other node is on its link, and it has no gateway",
+        _prefix_length,
+        {"bare": ("reply-1",)},
+    ),
+    Fault(
+        "duplicate-mac",
+        "{far} is a clone of {other} and has that node's MAC",
+        _duplicate_mac,
+        {"bare": ("arp-reply", "arp-heard")},
+    ),
+    Fault("proxy-mac", "the controller answers for {dst} with {other}'s MAC", _proxy_mac, {"l2": ("arp-reply",)}),
+    Fault("proxy-arp-off", "the controller has no binding for {dst}", _proxy_arp_off, {"l2": ("arp-reply",)}),
+    Fault(
+        "no-forwarding",
+        "{far} does not forward (ip_forward is 0)",
+        _no_forwarding,
+        {"l2": ("request-8",), "routed": ("request-8",), "overlay": ("request-10",)},
+    ),
+    Fault(
+        "missing-route",
+        "{router} has no route to {far}'s pod subnet",
+        _missing_route,
+        {"routed": ("request-6",), "overlay": ("flannel-state",)},
+    ),
+    Fault(
+        "wrong-next-hop",
+        "the gateway sends packets for {far}'s pod subnet to {other}",
+        _wrong_next_hop,
+        {"routed": ("request-6",)},
+    ),
+    Fault(
+        "missing-fdb",
+        "{near} has no FDB entry for the MAC of {far}'s flannel.1",
+        _missing_fdb,
+        {"overlay": ("flannel-state",)},
+    ),
+    Fault(
+        "wrong-neighbor",
+        "{near}'s neighbor entry for {far}'s flannel.1 has the MAC of {other}'s",
+        _wrong_neighbor,
+        {"overlay": ("flannel-state",)},
+    ),
+    Fault(
+        "mtu",
+        "containers and bridges have the underlay's MTU, with no room left for the tunnel's headers",
+        _mtu,
+        {"overlay": ("mtu-limit",)},
+        ends=_reverse,
+        request="full-ping",
+    ),
+    Fault(
+        "rp-filter",
+        "nodes filter by reverse path, strictly (rp_filter is 1)",
+        _rp_filter,
+        {"overlay": ("reach",)},
+        ends=_container_to_node,
+    ),
+)
+"""Every fact that can be got wrong, from the simple to the subtle."""

@@ -1,0 +1,57 @@
+"""What verbs share: their words, mistakes, and where they write."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+from emu.errors import UsageError
+from emu.model import Plan
+from emu.output import default_name, refuse_impossible
+
+Arguments = argparse.Namespace
+NAMES_TOLD = 12
+"""Machines that a complaint about a name lists."""
+
+
+def refuse(problems: list[str]) -> None:
+    """``UsageError`` with all problems, if there are any."""
+    if problems:
+        raise UsageError(*problems)
+
+
+def machine_named(plans: tuple[Plan, ...], name: str, problems: list[str]) -> str:
+    """The machine that is called, or addressed, so; an empty string, and a problem more, if there is none."""
+    found = plans[0].find(name) if plans else None
+    if plans and found is None:
+        names = [machine.name for machine in plans[0].machines]
+        more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
+        problems.append(f"{plans[0].spec} has no machine '{name}'; it has: {', '.join(names[:NAMES_TOLD])}{more}")
+    return found or ""
+
+
+def folder_for(arguments: Arguments) -> Path:
+    """The folder that a verb is to write: the one asked for, or one in ``results`` named after time and verb; that is
+    of the checkout this runs from, or of the working directory where it was installed without one."""
+    checkout = Path(__file__).resolve().parents[2]
+    results = (checkout if (checkout / "run").exists() else Path()) / "results"
+    out: Path = arguments.out or results / default_name(datetime.now(timezone.utc), arguments.verb)
+    return out
+
+
+def new_folder(arguments: Arguments, problems: list[str]) -> Path:
+    """As ``folder_for``; a problem more if it cannot be made."""
+    out = folder_for(arguments)
+    try:
+        refuse_impossible(out)
+    except UsageError as error:
+        problems += error.problems
+    return out
+
+
+def command_line() -> str:
+    """What was typed, as a reader may type it again."""
+    return shlex.join(["emu", *sys.argv[1:]])

@@ -1,0 +1,72 @@
+"""Requests made visible: the walk of one, and the guide."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from emu.errors import EmuError
+from emu.model import Plan
+from emu.verbs.claims import line_of, row_of
+from emu.verbs.common import Arguments, command_line, machine_named, new_folder, refuse
+
+
+def trace(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
+    """``emu trace``."""
+    from emu.guide.text import render, style
+    from emu.live.lab import Lab, choose
+    from emu.live.tracing import REQUESTS, TOOLS, trace
+    from emu.show import about_lab, write_walk
+
+    out = new_folder(arguments, problems)
+    if arguments.request not in REQUESTS:
+        problems.append(f"--request takes {'|'.join(REQUESTS)}, not '{arguments.request}'")
+    src, dst = (machine_named(plans, name, problems) for name in (arguments.src, arguments.dst))
+    if plans and src == dst and src:
+        problems.append(f"SRC and DST are both {src}: a walk leads from one machine to another")
+    refuse(problems)
+    choose(plans[0], TOOLS)
+    with Lab(plans[0]) as lab:
+        walk, recording = trace(lab, src, dst, arguments.request)
+        about = about_lab(lab, command_line())
+        errors = lab.errors()
+    write_walk(out, walk, recording.frames, about)
+    color, unicode = style(sys.stdout, os.environ)
+    print(render(walk, color=color, unicode=unicode))
+    print(f"walk: {out / 'walk.html'} (and walk.svg, walk.json, walk.pcapng)")
+    if errors:
+        raise EmuError(*errors)
+    return int(not walk.holds)
+
+
+def guide(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
+    """``emu guide``."""
+    from emu.live.lab import choose
+    from emu.live.tracing import TOOLS
+    from emu.measure.progress import Progress
+    from emu.show import chapter_makers, tell, write_guide
+
+    out = new_folder(arguments, problems)
+    problems += [f"{plan.spec}: in this scenario there are no two containers on two nodes to show a request between"
+                 for plan in plans if plan.endpoints is None]
+    refuse(problems)
+    for plan in plans:
+        choose(plan, TOOLS)
+    progress = Progress(sys.stderr)
+    told = []
+    for plan in plans:
+        progress.step(f"tracing {plan.spec}")
+        told.append(tell(chapter_makers()[plan.design], plan, command_line()))
+    progress.step("drawing")
+    verdicts = [(each.maker.spec, verdict) for each in told for verdict in each.verdicts]
+    for spec, verdict in verdicts:
+        if verdict.result != "holds":
+            print(line_of(row_of(spec, verdict)))
+    held = sum(verdict.result == "holds" for _, verdict in verdicts)
+    progress.end()
+    print(f"{held} of {len(verdicts)} facts of the deck hold")
+    write_guide(out, told)
+    print(f"guide: {out / 'guide.html'}")
+    if complaints := [sentence for each in told for sentence in each.complaints]:
+        raise EmuError(*complaints)
+    return int(held != len(verdicts))

@@ -1,0 +1,123 @@
+"""Facts got wrong on purpose: what each changes of a plan, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from controllers.plan import parse
+from emu.designs import all_designs, make_plan, parse_design
+from emu.errors import UsageError
+from emu.faults import FAULTS, Fault, fault_for
+from emu.model import Plan, Scenario
+
+BUILDS = [(fault, design) for fault in FAULTS for design in fault.caught_by]
+each_build = pytest.mark.parametrize(("fault", "design"), BUILDS, ids=[f"{f.name}-{d}" for f, d in BUILDS])
+NODES = ("node-a", "node-b", "node-c", "node-d")
+CONTAINERS = tuple(f"ctr-{number}" for number in range(1, 7))
+
+CHANGES = {
+    ("deaf", "bare"): {("node-c", "sysctls")},
+    ("prefix-length", "bare"): {("node-c", "addresses"), ("node-c", "routes")},
+    ("duplicate-mac", "bare"): {("node-c", "devices")},
+    ("proxy-mac", "l2"): {("control", "proxy_arp")},
+    ("proxy-arp-off", "l2"): {("control", "proxy_arp")},
+    ("no-forwarding", "l2"): {("node-c", "sysctls")},
+    ("no-forwarding", "routed"): {("node-c", "sysctls")},
+    ("no-forwarding", "overlay"): {("node-c", "sysctls")},
+    ("missing-route", "routed"): {("control", "gateway")},
+    ("missing-route", "overlay"): {("node-a", "routes")},
+    ("wrong-next-hop", "routed"): {("control", "gateway")},
+    ("missing-fdb", "overlay"): {("node-a", "fdb")},
+    ("wrong-neighbor", "overlay"): {("node-a", "neighbors")},
+    ("mtu", "overlay"): {(name, "devices") for name in ("node-a", "node-b", "node-c", "node-d", *CONTAINERS)},
+    ("rp-filter", "overlay"): {(name, "sysctls") for name in NODES},
+}
+"""Machine (or ``control``) and the one part of it that is not as in the sound plan."""
+
+
+def plan_of(design: str, scenario: Scenario | None = None) -> Plan:
+    return make_plan(parse_design(design), scenario or Scenario())
+
+
+def changed(sound: Plan, broken: Plan) -> set[tuple[str, str]]:
+    pairs = [(m.name, m, broken.by_name[m.name]) for m in sound.machines]
+    return {
+        (name, field.name)
+        for name, before, after in (*pairs, ("control", sound.control, broken.control))
+        for field in fields(before)
+        if getattr(before, field.name) != getattr(after, field.name)
+    }
+
+
+@each_build
+def test_one_thing_is_changed_and_the_rest_is_the_sound_plan(fault: Fault, design: str) -> None:
+    sound = plan_of(design)
+    broken = fault.apply(sound)
+    assert changed(sound, broken) == CHANGES[fault.name, design]
+    assert replace(broken, machines=sound.machines, control=sound.control) == sound
+    assert sound == plan_of(design)
+
+
+@each_build
+def test_the_controllers_take_what_they_are_told(fault: Fault, design: str) -> None:
+    parse(json.loads(fault.apply(plan_of(design)).to_json()))
+
+
+@each_build
+def test_claims_of_the_design_catch_it(fault: Fault, design: str) -> None:
+    plan = plan_of(design)
+    claims = {claim.id for claim in parse_design(design).design.claims(plan)}
+    assert fault.caught_by[design]
+    assert {*fault.caught_by[design]} <= claims
+
+
+@each_build
+def test_it_is_told_in_the_plans_own_names_and_shown_between_its_machines(fault: Fault, design: str) -> None:
+    plan = plan_of(design)
+    assert "{" not in fault.sentence(plan)
+    src, dst = fault.probe(plan)
+    assert src != dst
+    assert {src, dst} <= {*plan.by_name}
+
+
+def test_sentences() -> None:
+    assert fault_for("l2", "proxy-mac").sentence(plan_of("l2")) == "the controller answers for ctr-4 with node-b's MAC"
+    missing = [fault_for(design, "missing-route").sentence(plan_of(design)) for design in ("routed", "overlay")]
+    assert missing == [f"{who} has no route to node-c's pod subnet" for who in ("the gateway", "node-a")]
+
+
+def test_every_design_has_something_to_break() -> None:
+    assert {design for _, design in BUILDS} == {*all_designs()}
+
+
+def test_names_are_there_once() -> None:
+    names = [fault.name for fault in FAULTS]
+    assert len(names) == len({*names})
+
+
+def test_an_unknown_fact_is_told_with_those_the_design_has() -> None:
+    with pytest.raises(UsageError, match="l2 has no fact 'missing-fdb' to break; it has: proxy-mac, proxy-arp-off, no"):
+        fault_for("l2", "missing-fdb")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [(Scenario(nodes=2, containers=1), "takes three nodes"), (Scenario(nodes=3, containers=0), "takes containers")],
+)
+def test_scenarios_without_the_machines_it_takes(scenario: Scenario, words: str) -> None:
+    fault, plan = fault_for("overlay", "missing-fdb"), plan_of("overlay", scenario)
+    for use in (fault.apply, fault.probe, fault.sentence):
+        with pytest.raises(UsageError, match=words):
+            use(plan)
+
+
+def test_the_detour_keeps_the_gateway_and_the_tunnel_of_the_other_node() -> None:
+    """With another node's MAC in the neighbor table its FDB entry, which is right, is the one that is used."""
+    plan = plan_of("overlay")
+    node = fault_for("overlay", "wrong-neighbor").apply(plan).by_name["node-a"]
+    neighbors = {neighbor.address: neighbor.mac for neighbor in node.neighbors}
+    assert neighbors["10.0.3.0"] == neighbors["10.0.2.0"]
+    assert {entry.mac: entry.destination for entry in node.fdb}[neighbors["10.0.3.0"]] == "192.168.1.2"
