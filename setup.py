@@ -19,7 +19,7 @@ setup(
     extras_require={
         # Unmaintained: builds with setuptools up to 67.8.0 only (see constraints.txt), and not on Python 3.12 or newer.
         "ryu": ["ryu==4.34; python_version < '3.12'"],
-        "dev": ["mypy", "pytest", "ruff", "types-PyYAML"],
+        "dev": ["mypy", "pytest", "ruff", "selenium", "types-PyYAML"],
     },
     entry_points={"console_scripts": ["emu=emu.cli:main"]},
 )

@@ -60,11 +60,14 @@ def parser() -> argparse.ArgumentParser:
     )
     check = verb("check", "bring designs up and assert what is claimed of them, on real traffic")
     check.add_argument("designs", nargs="*", metavar="DESIGN")
+    check.add_argument("--break", dest="fact", metavar="FACT", help="build one fact wrong and show what catches it")
     trace = verb("trace", "make one request and tell its walk: every frame at every interface, and what changed")
     trace.add_argument("design", metavar="DESIGN")
     trace.add_argument("src", metavar="SRC", help="a node or container, by name or address")
     trace.add_argument("dst", metavar="DST")
-    trace.add_argument("--request", default="http", metavar="ping|arp|http", help="what is asked for (http: GET /)")
+    trace.add_argument("--request", default="http", metavar="http|ping|full-ping|arp",
+                       help="what is asked for (http: GET /; full-ping: as large as the MTU)")
+    trace.add_argument("--repeat", metavar="N", help="then N more, warm: where the time goes, hop by hop")
     guide = verb("guide", "rebuild the deck as one page, from live captures of every design")
     for sub in (trace, guide):
         sub.add_argument("--out", type=Path, metavar="DIR", help="a new folder for what is written")

@@ -29,7 +29,7 @@ from emu.walk.model import Walk
 from emu.walk.topology import topology
 
 TITLE = "An illustrated guide to container networks"
-REQUEST_WORDS = {"http": "GET /", "ping": "A ping", "arp": "An ARP request"}
+REQUEST_WORDS = {"http": "GET /", "ping": "A ping", "full-ping": "A full-size ping", "arp": "An ARP request"}
 
 
 @cache
@@ -42,7 +42,7 @@ def chapter_makers() -> Mapping[str, ChapterMaker]:
     return {spec: found[spec] for spec in (*first, *sorted(found.keys() - set(first)))}
 
 
-def write_walk(out: Path, walk: Walk, frames: Sequence[Frame], about: Mapping[str, str]) -> Path:
+def write_walk(out: Path, walk: Walk, frames: Sequence[Frame], about: Mapping[str, str]) -> OutputFolder:
     """A new folder with the walk as walk.json, walk.pcapng, walk.svg and walk.html; returns it."""
     folder = OutputFolder.create(out)
     folder.write("walk.pcapng", capture_file(walk, frames))
@@ -50,7 +50,7 @@ def write_walk(out: Path, walk: Walk, frames: Sequence[Frame], about: Mapping[st
     folder.write("walk.svg", ladder.draw(walk))
     title = f"{REQUEST_WORDS[walk.request]} from {walk.src} to {walk.dst}"
     folder.write("walk.html", page.render(title, [chapter_of(walk)], about, ()))
-    return folder.path
+    return folder
 
 
 def capture_file(walk: Walk, frames: Sequence[Frame]) -> bytes:
@@ -134,7 +134,7 @@ def fact_rows(told: Told) -> list[FactRow]:
     """The facts of a system as rows of the guide's table."""
     return [
         FactRow(
-            f"{told.maker.name}/{verdict.claim.id}",
+            verdict.claim.id,
             verdict.claim.source.rpartition("slide ")[2],
             verdict.claim.text,
             verdict.result,

@@ -1,10 +1,10 @@
 #!/usr/bin/env -S python3 -B
 """Where does a round trip spend its time?
 
-    ctr-1 - veth - cbr0 - flannel.1 - eth0 === switch === eth0 - flannel.1 - cbr0 - veth - ctr-4
-        |      |               |         |    |      |       |               |      |      |
-        +------+-- routing ----+- into --+wire+switch+-wire--+--- out of ----+bridge+-veth-+ far stack, and back
-                               the tunnel                      the tunnel
+    ctr-1 --- veth --- cbr0 --- flannel.1 --- eth0 --- switch --- eth0 --- flannel.1 --- cbr0 --- veth --- ctr-4
+      |        |                    |          |       |    |       |                      |       |        |
+      +- veth -+------ routing -----+ overlay -+ wire -+    + wire -+------ overlay -------+bridge-+- veth -+ far stack
+                                                       switch
 
 Pings are captured at every interface they pass, on one clock: the time between two sightings is the time spent
 between them. What no capture point sees (the sender's own stack, and ping) is told as unexplained, and what capturing

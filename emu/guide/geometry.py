@@ -17,8 +17,13 @@ from emu.model import Container, Device, Node
 MOST_CARDS, MOST_PLATES, MOST_SQUARES = 2, 8, 200
 SQUARE, SQUARE_PITCH = 14.0, 16.0
 GAP = 8.0
+LONGEST_SMALL_NAME = 6
+"""Letters that a small container's box holds."""
 UNDER_CARDS = 30.0
 """Kept free under the upper row of the narrow stage, for plates and heads with their times."""
+UNDER_GATEWAY = 44.0
+BESIDE_CONTROLLER = 620.0
+"""Where the lower row of the wide stage ends if the controller stands right of it."""
 TABLE_LANE, LOW_LANE = 14.0, 26.0
 """From the bar's upper edge to the lane: over a table, and under the words where lines go down all along the bar."""
 
@@ -64,38 +69,46 @@ def arrange(scene: Scene, layout: Layout, room: Room) -> Places:
     m = measures(layout, scene.inside)
     upper, lower = focus_nodes(scene), others(scene)
     is_alone = len(upper) == 1 and (scene.inside or scene.destination in scene.plan.node_of)
-    packet_x = m.packet_shared if is_alone else m.packet
     under = 20.0 + (72 if scene.medium.controller else 0)
-    needed = UNDER_CARDS + room.waiting + room.packet + under
-    drop = room.spare + (0.0 if m.is_wide else max(0.0, m.top[1] + needed - m.medium[0]))
-    up, down = m.gateway if scene.medium.kind == "gateway" else (0.0, 0.0)
-    if room.table and not m.is_wide:
-        down += room.table
-    medium = Rect(0, m.medium[0] + drop - up, m.view[0], m.medium[1] + drop + down)
-    has_plates = MOST_CARDS < len(lower) <= MOST_PLATES
-    lane = medium.top + (LOW_LANE if has_plates and not m.is_wide else TABLE_LANE if up else m.lane - m.medium[0])
-    floor = medium.bottom + (m.bottom[0] - m.medium[1] if not up else 44)
-    nodes = {
-        node.name: _focus(scene, m, node, index, _card_width(scene, m, is_alone))
-        for index, node in enumerate(upper)
-    }
-    crowd, bottom = None, medium.bottom + 4
+    medium, lane = _medium(scene, m, room, under, MOST_CARDS < len(lower) <= MOST_PLATES)
+    floor = medium.bottom + (UNDER_GATEWAY if scene.medium.kind == "gateway" else m.bottom[0] - m.medium[1])
+    width = _card_width(scene, m, is_alone)
+    nodes = {node.name: _focus(scene, m, node, index, width) for index, node in enumerate(upper)}
+    crowd = None
     if len(lower) <= MOST_CARDS:
         nodes |= {node.name: _card(m, node, index, floor, room.card) for index, node in enumerate(lower)}
     elif len(lower) <= MOST_PLATES:
         nodes |= _plates(m, lower, floor, room.plate, scene.medium.controller)
     else:
         crowd = _crowd(scene, m, lower, floor)
-        bottom = crowd.box.bottom
-    bottom = max(bottom, *(place.box.bottom for place in nodes.values()))
-    controller = None
-    if scene.medium.controller:
-        controller = _controller(m, medium, len(lower))
-        bottom = max(bottom, controller.bottom)
-    packet_bottom = m.top[1] if m.is_wide else medium.top - under
-    packet = Rect(packet_x[0], packet_bottom - room.packet, packet_x[1], packet_bottom)
-    tracks = wire(scene, m, nodes, crowd, medium, lane, controller)
-    return Places(m, nodes, crowd, medium, lane, controller, packet, tracks, bottom)
+    controller = _controller(m, medium, len(lower)) if scene.medium.controller else None
+    boxes = [place.box for place in nodes.values()] + [box for box in (crowd and crowd.box, controller) if box]
+    left, right = m.packet_shared if is_alone else m.packet
+    bottom = m.top[1] if m.is_wide else medium.top - under
+    return Places(
+        measures=m,
+        nodes=nodes,
+        crowd=crowd,
+        medium=medium,
+        lane=lane,
+        controller=controller,
+        packet=Rect(left, bottom - room.packet, right, bottom),
+        tracks=wire(scene, m, nodes, crowd, medium, lane, controller),
+        height=max(medium.bottom + 4, *(box.bottom for box in boxes)),
+    )
+
+
+def _medium(scene: Scene, m: Measures, room: Room, under: float, has_plates: bool) -> tuple[Rect, float]:
+    """The bar and the height of the lane in it. ``under``: the room between the envelope and the bar (narrow)."""
+    needed = UNDER_CARDS + room.waiting + room.packet + under
+    drop = room.spare + (0.0 if m.is_wide else max(0.0, m.top[1] + needed - m.medium[0]))
+    is_gateway = scene.medium.kind == "gateway"
+    up, down = m.gateway if is_gateway else (0.0, 0.0)
+    table = 0.0 if m.is_wide else room.table
+    bar = Rect(0, m.medium[0] + drop - up, m.view[0], m.medium[1] + drop + down + table)
+    if has_plates and not m.is_wide:
+        return bar, bar.top + LOW_LANE
+    return bar, bar.top + (TABLE_LANE if is_gateway else m.lane - m.medium[0])
 
 
 def _card_width(scene: Scene, m: Measures, is_alone: bool) -> float:
@@ -135,9 +148,12 @@ def _slots(scene: Scene, m: Measures, node: Node, row: Rect) -> tuple[Slot, ...]
     for index, container in enumerate(full):
         left = row.left + index * (m.container_w + GAP)
         slots.append(Slot(Rect(left, row.top, left + m.container_w, row.bottom), container, True))
-    full_w = max(1, len(full)) * (m.container_w + GAP)
-    most = int((row.width - full_w + GAP) // rest_w)
-    by_their_name = small if len(small) <= min(m.named, most) else small[: max(0, min(m.named, most - 1))]
+    card = scene.cards.get(node.name)
+    taken = len(full) or (1 if card and card.process else 0)
+    most = int((row.width - taken * (m.container_w + GAP) + GAP) // rest_w)
+    named_most = m.named if all(len(container.name) <= LONGEST_SMALL_NAME for container in small) else 0
+    fit_all = named_most > 0 and len(small) <= min(named_most + 1, most)
+    by_their_name = small if fit_all else small[: max(0, min(named_most, most - 1))]
     beyond = len(small) - len(by_their_name)
     boxes: list[tuple[Container | None, int]] = [(container, 1) for container in by_their_name]
     if beyond:
@@ -157,13 +173,13 @@ def _card(m: Measures, node: Node, index: int, floor: float, height: float) -> P
 def _plates(m: Measures, nodes: Sequence[Node], floor: float, height: float, controller: bool) -> dict[str, Place]:
     """One row on the wide stage; on the narrow one, two rows, the second in the gaps of the first."""
     if m.is_wide:
-        left, right = 110.0, 620.0 if controller else 714.0
+        left, right = 110.0, BESIDE_CONTROLLER if controller else 714.0  # clear of the words at both ends of the bar
         pitch = (right - left + GAP) / len(nodes)
         spots = [(left + index * pitch, floor) for index in range(len(nodes))]
         width = pitch - GAP
     else:
         first = min(4, len(nodes))
-        pitch, width = 79.5, 68.0
+        pitch, width = 79.5, 68.0  # four and a half pitches fill the width
         spots = [(index * pitch, floor) for index in range(first)]
         spots += [(pitch / 2 + index * pitch, floor + height + 26) for index in range(len(nodes) - first)]
     return {
@@ -173,24 +189,27 @@ def _plates(m: Measures, nodes: Sequence[Node], floor: float, height: float, con
 
 
 def _crowd(scene: Scene, m: Measures, nodes: Sequence[Node], floor: float) -> Crowd:
-    different = [node.name for node in nodes if node.name in scene.cards and scene.cards[node.name].answers]
-    shown = list(dict.fromkeys([*different, *(node.name for node in nodes)]))[:MOST_SQUARES]
-    shown_set = set(shown)
-    right = 620.0 if m.is_wide and scene.medium.controller else m.view[0]
+    """Squares for those that differ (they answered, or lost the frame) and for others, as many as there is room."""
+    lost = {leg.points[-1].partition(":")[0] for leg in scene.legs if leg.ends == "dropped"}
+    different = lost | {name for name, card in scene.cards.items() if card.answers}
+    by_interest = sorted((node.name for node in nodes), key=lambda name: name not in different)
+    shown = set(by_interest[:MOST_SQUARES])
+    right = BESIDE_CONTROLLER if m.is_wide and scene.medium.controller else m.view[0]
     columns = int((right - 2 * m.pad + SQUARE_PITCH - SQUARE) // SQUARE_PITCH)
     top = floor + 26
     squares = {}
-    for index, name in enumerate(node.name for node in nodes if node.name in shown_set):
+    for index, name in enumerate(node.name for node in nodes if node.name in shown):
         row, column = divmod(index, columns)
         x, y = m.pad + column * SQUARE_PITCH, top + row * SQUARE_PITCH
         squares[name] = Rect(x, y, x + SQUARE, y + SQUARE)
     lowest = max(square.bottom for square in squares.values())
-    rest = tuple(node.name for node in nodes if node.name not in shown_set)
+    rest = tuple(node.name for node in nodes if node.name not in shown)
     return Crowd(Rect(0, floor, right, lowest + 8), squares, rest)
 
 
 def _controller(m: Measures, medium: Rect, others_count: int) -> Rect:
+    """Under the bar between the two cards of the lower row, or right of plates and squares; narrow: over the bar."""
     if not m.is_wide:
         return Rect(48, medium.top - 84, 140, medium.top - 58)
-    x = 412.0 if others_count <= MOST_CARDS else 700.0
+    x = m.view[0] / 2 if others_count <= MOST_CARDS else BESIDE_CONTROLLER + 80
     return Rect.around(x, medium.bottom + 92, 128, 32)

@@ -33,8 +33,8 @@ LEGEND = ((NODE, "an address of a node"), (POD, "an address of a container"), (O
 class FactRow:
     """A fact of the deck and what was seen of it.
 
-    ``deck``: the slide that states it. ``result``: holds, fails or not judged. ``chapter``: the name of the chapter
-    whose captures it was judged by.
+    ``id``: as its chapter's slides name it. ``deck``: the slide that states it. ``result``: holds, fails or not
+    judged. ``chapter``: the name of the chapter whose captures it was judged by.
     """
 
     id: str
@@ -175,9 +175,9 @@ def _addresses(plan: Plan, source: str, destination: str) -> Iterator[AddressRow
             yield AddressRow(container.name, POD, GLYPHS[POD], container.address, container.mac)
 
 
-def _first_with(views: Sequence[View]) -> Mapping[str, str]:
-    """Link of the first slide that shows a fact, by the fact's id."""
-    return {fact: view.stop.ident for view in reversed(views) for fact in view.slide.facts}
+def _first_with(views: Sequence[View]) -> Mapping[tuple[str, str], str]:
+    """Link of the first slide that shows a fact, by its chapter's name and the fact's id."""
+    return {(view.chapter.name, fact): view.stop.ident for view in reversed(views) for fact in view.slide.facts}
 
 
 def _stations(cover: Stop, chapters: Sequence[Chapter], views: Sequence[View], table: Stop | None) -> list[Station]:

@@ -46,7 +46,7 @@ class Leg:
     ``style``: ``now`` (unicast), ``broadcast``, ``past``, ``ahead``, ``pipe`` (encapsulated, now), ``pipe-past`` or
     ``control`` (to or from the controller). ``realm``: of the source in the outermost header. ``label``: a measured
     time, drawn beside the head. ``ends``: ``arrives`` (a head), ``dropped`` (a cross with ``reason``) or ``open``
-    (neither). A broadcast is several legs, one a receiver, that share their beginning.
+    (neither). A broadcast is several legs, one a receiver, that share their beginning. ``controller`` is a point, too.
     """
 
     points: tuple[str, ...]
@@ -108,7 +108,8 @@ class Medium:
 class Scene:
     """One picture. ``source`` and ``destination`` are the machines in focus (containers or nodes); their nodes stand
     in the upper row, all other nodes below. ``inside``: only the source's node is shown, large (the deck's "inside the
-    node"). ``desc``: the whole event in words, for a screen reader.
+    node"). ``cards``: by node; ``switch`` may have one with a pill and an outline; of nodes below only note, pill and
+    outline are drawn. ``desc``: the whole event in words, for a screen reader.
     """
 
     plan: Plan

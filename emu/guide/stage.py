@@ -49,7 +49,7 @@ def _drawn(scene: Scene, layout: Layout, spare: float) -> tuple[Sheet, Places]:
     for place in places.nodes.values():
         draw_node(sheet, scene, places, place)
     draw_legs(sheet, lines, places)
-    _origins(sheet, scene, lines)
+    _origins(sheet, scene, lines, places)
     draw_waiting(sheet, scene, places)
     _envelope(sheet, scene, places)
     draw_labels(sheet, lines, places)
@@ -76,14 +76,20 @@ def _arranged(scene: Scene, layout: Layout, spare: float) -> Places:
     return arrange(scene, layout, room)
 
 
-def _origins(sheet: Sheet, scene: Scene, lines: list[Line]) -> None:
+def _origins(sheet: Sheet, scene: Scene, lines: list[Line], places: Places) -> None:
     """A dot where an answer is made: at the beginning of a leg that starts in a machine which answers."""
     for line in lines:
         machine = line.leg.points[0].partition(":")[0]
         node = scene.plan.node_of.get(machine)
         card = scene.cards.get(node.name if node else machine)
         if card and card.answers and line.leg.style in ("now", "pipe", "broadcast"):
-            sheet.circle("plates", line.points[0], 7 if sheet.layout == "wide" else 5.5, f"origin {line.leg.realm}")
+            spot = line.points[0]
+            port = next((place.port for place in places.focus if place.port.has(spot)), None)
+            if port:  # made in the root namespace, behind the plate
+                spot = (port.x, port.top - 12)
+                sheet.path("legs", path_through([spot, (port.x, port.top)]), f"go {line.leg.realm}")
+            sheet.circle("plates", spot, 7 if sheet.layout == "wide" else 5.5, f"origin {line.leg.realm}")
+            sheet.take(Rect.around(*spot, 16, 16))
 
 
 def _envelope(sheet: Sheet, scene: Scene, places: Places) -> None:
@@ -135,7 +141,7 @@ def _where(scene: Scene, places: Places) -> Point:
     if owner and box.left < places.packet.x < box.right:
         return places.packet.x, box.bottom
     if owner:
-        return (box.left if owner.mirrored else box.right), box.y
+        return (box.left - 3 if owner.mirrored else box.right + 3), box.y
     if vertex.startswith(f"{SWITCH}:"):
         return x, (box.top - 4 if y < places.lane else box.bottom + 4)
     if y < places.lane:

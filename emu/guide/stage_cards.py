@@ -5,7 +5,7 @@ from __future__ import annotations
 from emu.guide.geometry import tunnels_of
 from emu.guide.scene import Card, Scene
 from emu.guide.stage_places import Place, Places, Slot
-from emu.guide.svg import ADDRESS, LABEL, LATENCY, MONO, NAME, PORT, SMALL, TINY, Rect, Sheet, number
+from emu.guide.svg import ADDRESS, LABEL, LATENCY, MONO, NAME, PORT, PROCESS, SMALL, TINY, Rect, Sheet, number
 
 NOTHING = Card()
 
@@ -186,7 +186,7 @@ def process_box(scene: Scene, places: Places, place: Place) -> Rect | None:
         high, top = (34, 62) if m.is_wide else (26, 60)
         return Rect(box.left + m.pad, top, box.right - m.pad, top + high)
     row = Rect(box.left + m.pad, m.containers[0], box.left + m.pad + m.container_w, m.containers[1])
-    return Rect(row.left, row.top + 4, row.right, row.bottom - 4)
+    return Rect(row.left, row.top + 4, row.right + 6, row.bottom - 4)
 
 
 def _process(sheet: Sheet, scene: Scene, places: Places, place: Place) -> None:
@@ -195,9 +195,10 @@ def _process(sheet: Sheet, scene: Scene, places: Places, place: Place) -> None:
         return
     sheet.take(box)
     sheet.rect("inside", box, "proc", min(17.0, box.height / 2))
-    styles = (MONO,) if places.measures.is_wide else (MONO, TINY)
-    style = sheet.fitting(card_of(scene, place).process, box.width - 12, *styles)
-    lines = sheet.wrap(card_of(scene, place).process, style, box.width - 12)
+    words = card_of(scene, place).process
+    small = PROCESS if places.measures.is_wide else TINY
+    style = sheet.fitting(max(words.split(), key=len), box.width - 8, MONO, small)
+    lines = sheet.wrap(words, style, box.width - 8)
     base = box.y + sheet.size(style) * 0.36 - (len(lines) - 1) * sheet.line(style) / 2
     for index, line in enumerate(lines):
         sheet.text("inside", box.x, base + index * sheet.line(style), line, style, anchor="middle")

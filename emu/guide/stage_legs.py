@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emu.guide.scene import Leg, Scene
@@ -32,20 +32,30 @@ class Line:
 
 def lines_of(scene: Scene, places: Places) -> list[Line]:
     """All legs laid out; those that would show nothing (both ends behind one box) are left out."""
-    lines = [_lay(leg, places) for leg in scene.legs]
+    routes = [places.tracks.route(leg.points) for leg in scene.legs]
+    arrivals = {route[-1]: route[-2] for route in routes if len(route) > 1}
+    routes = [_from_bar(route, arrivals, places) for route in routes]
+    lines = [_lay(leg, route, places) for leg, route in zip(scene.legs, routes, strict=True)]
     return [line for line in lines if len(line.points) > 1]
 
 
-def _lay(leg: Leg, places: Places) -> Line:
+def _from_bar(route: list[str], arrivals: Mapping[str, str], places: Places) -> list[str]:
+    """A route that begins in a bar, begun where another ends there: the packet crosses the bar from port to port."""
+    before = arrivals.get(route[0], "")
+    if not places.tracks.is_bar(route[0]) or places.tracks.box.get(before) != places.tracks.box[route[0]]:
+        return route
+    return places.tracks.route([before, *route[1:]])
+
+
+def _lay(leg: Leg, vertices: list[str], places: Places) -> Line:
     tracks = places.tracks
-    vertices = tracks.route(leg.points)
     if leg.ends != "arrives" and vertices[-1].startswith(f"{SWITCH}:") and len(vertices) > 1:
         vertices.append(next(name for name in tracks.neighbours(vertices[-1]) if name.startswith("lane/")))
     points = [tracks.position[name] for name in vertices]
     points = _corners(points)
     if len(points) < 2:
         return Line(leg, tuple(vertices), ())
-    if vertices[0] in tracks.box and not tracks.is_bar(vertices[0]):
+    if vertices[0] in tracks.box and not tracks.is_in_bar(vertices[0]):
         points = _clipped(points[::-1], tracks.box[vertices[0]])[::-1]
     if vertices[-1] in tracks.box:
         points = _clipped(points, tracks.box[vertices[-1]])

@@ -11,6 +11,8 @@ from emu.model import SWITCH
 
 ROW = {"wide": 19.0, "narrow": 16.0}
 PER_COLUMN = 3
+BESIDE_LANE = 100.0
+"""How wide words in the wide bar may be, left and right of the lane."""
 
 
 def table_room(scene: Scene, sheet: Sheet) -> float:
@@ -59,17 +61,14 @@ def _wide_words(sheet: Sheet, scene: Scene, places: Places) -> None:
             right = max(right, sheet.text("medium", left, base, line, SMALL, "c-2").right)
         _table(sheet, scene, places, max(right + 20, 132.0), bar.top + 42)
         return
-    _lines(sheet, left, bar.y, sheet.wrap(medium.name, LABEL, 96), "lb")
-    _lines(sheet, bar.right - places.measures.pad, bar.y, sheet.wrap(medium.does, SMALL, 104), "sm")
-
-
-def _lines(sheet: Sheet, x: float, middle: float, lines: list[str], kind: str) -> None:
-    """Lines around a middle height: the name at the left, what the medium does at the right."""
-    style, css, anchor = (LABEL, "", "start") if kind == "lb" else (SMALL, "c-2", "end")
-    step = 16.0
-    base = middle + 5 - (len(lines) - 1) * step / 2
-    for index, line in enumerate(lines):
-        sheet.text("medium", x, base + index * step, line, style, css, anchor)
+    for x, words, style, css, anchor in (
+        (left, medium.name, LABEL, "", "start"),
+        (bar.right - places.measures.pad, medium.does, SMALL, "c-2", "end"),
+    ):
+        lines = sheet.wrap(words, style, BESIDE_LANE)
+        for index, line in enumerate(lines):
+            base = bar.y + 5 + (index - (len(lines) - 1) / 2) * 16
+            sheet.text("medium", x, base, line, style, css, anchor)
 
 
 def _narrow_words(sheet: Sheet, scene: Scene, places: Places) -> None:
@@ -81,7 +80,7 @@ def _narrow_words(sheet: Sheet, scene: Scene, places: Places) -> None:
         return
     base = places.lane + 20
     sheet.pair("medium", bar.x, base, (medium.name, LABEL, ""), (medium.does, SMALL, "c-2"))
-    _table(sheet, scene, places, 12, base + 20)
+    _table(sheet, scene, places, 48, base + 20)
 
 
 def _table(sheet: Sheet, scene: Scene, places: Places, left: float, base: float) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from itertools import pairwise
+from math import inf
 
 from emu.guide.svg import Point, Rect
 
@@ -61,6 +62,10 @@ class Tracks:
         """Whether a vertex is a bar, which lines begin in, not at."""
         return vertex in self._bars
 
+    def is_in_bar(self, vertex: str) -> bool:
+        """Whether a vertex is a bar or a spot in one."""
+        return any(self.box.get(vertex) == self.box[bar] for bar in self._bars)
+
     def vertex(self, point: str) -> str:
         """The vertex where a capture point is; ``KeyError`` if it is not on this stage."""
         if point in self.position:
@@ -77,19 +82,27 @@ class Tracks:
         return way
 
     def _between(self, start: str, stop: str) -> list[str]:
-        came_from = {start: start}
-        queue = deque([start])
-        while queue and stop not in came_from:
-            here = queue.popleft()
-            if here != start and here in self._ends:
+        """The shortest way, in pixels, without ``start`` (Dijkstra 1959)."""
+        length, came_from = {start: 0.0}, {start: start}
+        queue = [(0.0, start)]
+        while queue:
+            so_far, here = heappop(queue)
+            if here == stop:
+                break
+            if so_far > length[here] or (here != start and here in self._ends):
                 continue
             for there in self._next[here]:
-                if there not in came_from:
-                    came_from[there] = here
-                    queue.append(there)
+                far = so_far + self._distance(here, there)
+                if far < length.get(there, inf):
+                    length[there], came_from[there] = far, here
+                    heappush(queue, (far, there))
         way = []
         here = stop
         while here != start:
             way.append(here)
             here = came_from[here]
         return way[::-1]
+
+    def _distance(self, a: str, b: str) -> float:
+        (x0, y0), (x1, y1) = self.position[a], self.position[b]
+        return abs(x0 - x1) + abs(y0 - y1)

@@ -103,7 +103,7 @@ def _inside(tracks: Tracks, place: Place, bridge: Rect) -> None:
             tracks.add(f"{point}/foot", (x, box.y))
             tracks.add(point, (box.x, box.y), box, is_end=True)
             tracks.join(f"{point}/head", point, f"{point}/foot", uplink)
-            tracks.join(on_bridge, f"{point}/foot")
+            tracks.join(on_bridge, uplink)
             chained.append(f"{point}/head")
     tracks.chain(chained)
 

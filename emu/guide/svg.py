@@ -91,6 +91,7 @@ ADDRESS = Style("ad", "address", "mono")
 TINY = Style("tiny mono", "tiny", "mono")
 LATENCY = Style("lat", "latency", "mono")
 PORT = Style("sm port-t", "port", "sans")
+PROCESS = Style("port-t mono", "port", "mono")
 PILL = Style("pill-t", "port", "sans_bold")
 Words = tuple[str, Style, str]
 """Words, their style, and further CSS classes."""

@@ -117,12 +117,13 @@ def _tunnel_entry(lab: Lab, question: Question) -> str:
 class _Rule:
     table: int
     match: str
-    priority: int
+    priority: int | None  # None: no rule of the table matches
     cookie: str
     actions: str
 
 
 _RULE = re.compile(r"^ *(\d+)\. (?:(.*), )?priority (\d+)(?:, cookie (0x[0-9a-f]+))?$")
+_MISS = re.compile(r"^ *(\d+)\. No match")
 
 
 def flow_words(trace: str, flows: Sequence[str]) -> str:
@@ -146,6 +147,8 @@ def _rules(trace: str) -> list[_Rule]:
             found.append(_Rule(int(table), match or "", int(priority), cookie or "0x0", ""))
         elif line.strip().startswith("->"):  # the value a copied field has now
             continue
+        elif miss := _MISS.match(line):
+            found.append(_Rule(int(miss.group(1)), "", None, "", ""))
         elif found and line.startswith("    ") and line.strip():
             last = found[-1]
             actions = f"{last.actions},{line.strip()}".strip(",")
@@ -156,6 +159,8 @@ def _rules(trace: str) -> list[_Rule]:
 
 
 def _rule_words(rule: _Rule, flows: Sequence[str]) -> str:
+    if rule.priority is None:
+        return f"table {rule.table} has no rule for it: {rule.actions}"
     actions = rule.actions.replace("CONTROLLER:65535", "to the controller").replace("output:", "to port ")
     counted = f", {count} packets" if (count := _counter(rule, flows)) is not None else ""
     match = rule.match or "anything"

@@ -240,9 +240,9 @@ def document(budgets: Sequence[Budget]) -> dict[str, Any]:
     return {"format": BUDGET_FORMAT, "budgets": [budget.entry() for budget in budgets]}
 
 
-def read(stored: Mapping[str, Any]) -> list[Budget]:
-    """The budgets of a document; ``UsageError`` if it is none."""
-    if stored.get("format") != BUDGET_FORMAT:
+def read(stored: Any) -> list[Budget]:
+    """The budgets of a document, as read from JSON; ``UsageError`` if it is none."""
+    if not isinstance(stored, dict) or stored.get("format") != BUDGET_FORMAT:
         raise UsageError(f"not of the format {BUDGET_FORMAT}")
     try:
         return [_budget(entry) for entry in stored["budgets"]]

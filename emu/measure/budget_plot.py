@@ -40,11 +40,8 @@ class _Part:
 
 def draw_budgets(ax: Axes, budgets: Sequence[Budget], styles: Mapping[str, Style]) -> None:
     """One row of ``ROW_HEIGHT`` a budget; ``ax`` is to be as high as all of them and ``AXES_WIDTH`` wide."""
-    reach = [
-        max(sum(max(spent.median_us, 0) for spent in b.segments.values()), b.round_trip.value, b.round_trip.high or 0)
-        for b in budgets
-    ]
-    ax.set_xlim(0, 1.02 * max(reach))
+    ends = [end for b in budgets for end in (_parts(b, "")[-1].end, b.round_trip.value, b.round_trip.high or 0.0)]
+    ax.set_xlim(0, 1.02 * max(ends))
     ax.set_ylim(ROW_HEIGHT * len(budgets), 0)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

@@ -50,11 +50,11 @@ def caption(budgets: Sequence[Budget], labels: Mapping[str, str]) -> list[str]:
     """What a figure of budgets has to say besides its conditions, a sentence each."""
     first = budgets[0]
     costs = ", ".join(f"{labels[budget.spec]} {ratio_text(budget.capture_cost)}" for budget in budgets)
+    interval = " and its 95\N{NO-BREAK SPACE}% interval over blocks" if first.round_trip.interval else ""
     return [
         f"{first.blocks} blocks, {first.repeats} captured {_NOUN[first.request]} a design.",
         "Parts: medians, in colour the largest; hatched: what no capture point sees, the sender's stack and the tool. "
-        "Tick: median round trip by the tool's clock and its 95\N{NO-BREAK SPACE}% interval over blocks; "
-        "medians of parts need not add up to it.",
+        f"Tick: median round trip by the tool's clock{interval}; medians of parts need not add up to it.",
         f"Capture's own cost, round trip with it over that without: {costs}.",
     ]
 

@@ -225,9 +225,9 @@ def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], pr
 def _budget(bench: Bench, warnings: list[str], progress: Progress) -> Budget | None:
     """A design's latency budget. One that fails is ``None`` and a warning."""
     progress.step(f"latency budget of {bench.spec}")
-    called = f"budget-{bench.lab.plan.design}"
+    name = f"budget-{bench.lab.plan.design}"
     try:
-        return measure_budget(bench.lab, *bench.endpoints, "ping", BUDGET_REPEATS, lambda done: bench.keep(called, done))
+        return measure_budget(bench.lab, *bench.endpoints, "ping", BUDGET_REPEATS, lambda done: bench.keep(name, done))
     except EmuError as error:
         warnings.append(f"no latency budget of {bench.spec}: {error}")
         progress.say(warnings[-1])

@@ -16,6 +16,8 @@ def trace(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
     from emu.guide.text import render, style
     from emu.live.lab import Lab, choose
     from emu.live.tracing import REQUESTS, TOOLS, trace
+    from emu.measure.budget_run import measure_budget
+    from emu.measure.budget_view import hop_table, table, write
     from emu.show import about_lab, write_walk
 
     out = new_folder(arguments, problems)
@@ -24,19 +26,39 @@ def trace(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
     src, dst = (machine_named(plans, name, problems) for name in (arguments.src, arguments.dst))
     if plans and src == dst and src:
         problems.append(f"SRC and DST are both {src}: a walk leads from one machine to another")
+    repeats = _repeats(arguments, problems)
     refuse(problems)
     choose(plans[0], TOOLS)
     with Lab(plans[0]) as lab:
         walk, recording = trace(lab, src, dst, arguments.request)
         about = about_lab(lab, command_line())
+        budget = measure_budget(lab, src, dst, arguments.request, repeats) if repeats and walk.holds else None
         errors = lab.errors()
-    write_walk(out, walk, recording.frames, about)
+    folder = write_walk(out, walk, recording.frames, about)
     color, unicode = style(sys.stdout, os.environ)
     print(render(walk, color=color, unicode=unicode))
     print(f"walk: {out / 'walk.html'} (and walk.svg, walk.json, walk.pcapng)")
+    if budget:
+        write(folder, [budget])
+        print(f"\n{hop_table(budget)}\n\n{table([budget])}\n")
+        print(f"where the time goes: {out / 'latency-budget.png'} (and .pdf, budget.json)")
     if errors:
         raise EmuError(*errors)
     return int(not walk.holds)
+
+
+def _repeats(arguments: Arguments, problems: list[str]) -> int:
+    """How often to repeat a request for its latency budget; a problem more if that cannot be."""
+    from emu.measure.budget import REQUESTS
+
+    if arguments.repeat is None:
+        return 0
+    if arguments.request not in REQUESTS:
+        problems.append(f"--repeat goes with --request {'|'.join(REQUESTS)}, not with '{arguments.request}'")
+    if not arguments.repeat.isdecimal() or int(arguments.repeat) < 1:
+        problems.append(f"--repeat takes a number from 1, not '{arguments.repeat}'")
+        return 0
+    return int(arguments.repeat)
 
 
 def guide(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:

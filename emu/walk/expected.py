@@ -20,6 +20,8 @@ def differences(walk: Walk, paths: Mapping[tuple[str, str], Sequence[Hop]]) -> t
         path = paths.get((packet.src, packet.dst))
         if path is None or packet.kind.startswith("arp") or packet.kind == "icmp-error":
             continue
+        if walk.step(packet.steps[0]).frame.inner["ip.dst"] != walk.plan.address(packet.dst):
+            continue  # a node may speak from another of its addresses, and is answered there, by another way
         for sentence in _of_packet(walk, packet, path):
             found.setdefault(sentence, []).append(packet.title)
     told = [f"{sentence} ({', '.join(dict.fromkeys(titles))})" for sentence, titles in found.items()]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,8 @@ BUILDS = [(fault, design) for fault in FAULTS for design in fault.caught_by]
 each_build = pytest.mark.parametrize(("fault", "design"), BUILDS, ids=[f"{f.name}-{d}" for f, d in BUILDS])
 NODES = ("node-a", "node-b", "node-c", "node-d")
 CONTAINERS = tuple(f"ctr-{number}" for number in range(1, 7))
+
+SHEETS = sorted((Path(__file__).resolve().parents[2] / "docs" / "exercises").glob("[0-9]*.md"))
 
 CHANGES = {
     ("deaf", "bare"): {("node-c", "sysctls")},
@@ -114,7 +118,16 @@ def test_scenarios_without_the_machines_it_takes(scenario: Scenario, words: str)
             use(plan)
 
 
-def test_the_detour_keeps_the_gateway_and_the_tunnel_of_the_other_node() -> None:
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.stem)
+def test_exercises_break_what_is_there_and_quote_how_it_is_told(sheet: Path) -> None:
+    text = sheet.read_text()
+    commands = re.findall(r"check (\S+) --break (\S+)", text)
+    assert commands
+    told = [fault_for(design, name).sentence(plan_of(design)) for design, name in commands]
+    assert sorted(re.findall(r"^    broken: (.*)$", text, re.MULTILINE)) == sorted(told)
+
+
+def test_a_wrong_neighbor_leads_into_the_other_nodes_tunnel() -> None:
     """With another node's MAC in the neighbor table its FDB entry, which is right, is the one that is used."""
     plan = plan_of("overlay")
     node = fault_for("overlay", "wrong-neighbor").apply(plan).by_name["node-a"]

@@ -46,8 +46,14 @@ def test_imports(module: str) -> None:
             assert not roots(module) & FRAMEWORKS
     if module.startswith(("emu/designs/", "emu/backends/")) or module in ("emu/model.py", "emu/addressing.py"):
         assert not [name for name in imports(module) if name.startswith(("emu.live", "emu.measure"))]
-    if module.startswith("emu/live/") and module != "emu/live/lab.py":
-        assert not [name for name in imports(module) if name.startswith("emu.designs")]
+    if module.startswith("emu/live/"):
+        assert not [name for name in imports(module) if name.startswith(("emu.guide", "emu.measure"))]
+        if module != "emu/live/lab.py":
+            assert not [name for name in imports(module) if name.startswith("emu.designs")]
+    if module.startswith(("emu/walk/", "emu/guide/")):
+        assert not [name for name in imports(module) if name.startswith(("emu.live", "emu.measure", "emu.show"))]
+    if module.startswith("emu/walk/"):
+        assert not [name for name in imports(module) if name.startswith(("emu.designs", "emu.guide"))]
 
 
 @pytest.mark.parametrize("module", modules())

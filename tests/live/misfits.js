@@ -1,0 +1,73 @@
+// Shows every slide in turn; resolves to what does not fit there, in words. Its argument: whether the page may scroll.
+const mayScroll = arguments[0];
+const name = (element) => element.textContent.trim().slice(0, 40);
+const rounding = 0.5; // px
+const within = (inner, outer) => inner.left >= outer.left - rounding && inner.right <= outer.right + rounding
+  && inner.top >= outer.top - rounding && inner.bottom <= outer.bottom + rounding;
+// A line's box is higher than its letters.
+const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+  && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > Math.min(a.height, b.height) / 4;
+
+function* onStage(slide) {
+  const drawn = [...slide.querySelectorAll(".stage")].filter((svg) => svg.checkVisibility());
+  if (drawn.length !== 1) {
+    yield `${drawn.length} stages at once`;
+    return;
+  }
+  const box = drawn[0].viewBox.baseVal;
+  const { a, d, e, f } = drawn[0].getScreenCTM();
+  const view = new DOMRect(a * box.x + e, d * box.y + f, a * box.width, d * box.height);
+  if (!within(view, drawn[0].getBoundingClientRect())) yield "the drawing is larger than its svg";
+  if (!within(view, slide.querySelector(".stagebox").getBoundingClientRect())) yield "the stage is cut off";
+  const texts = [...drawn[0].querySelectorAll("text")].map((text) => [name(text), text.getBoundingClientRect()]);
+  for (const [k, [text, rect]] of texts.entries()) {
+    if (!within(rect, view)) yield `text cut off: ${text}`;
+    for (const [other, otherRect] of texts.slice(k + 1)) if (overlap(rect, otherRect)) yield `over each other: ${text} | ${other}`;
+  }
+}
+
+function lines(text) {
+  const range = new Range();
+  range.selectNodeContents(text);
+  return new Set([...range.getClientRects()].map((rect) => Math.round(rect.bottom))).size;
+}
+
+function* onOneScreen(slide) {
+  const root = document.scrollingElement;
+  const room = document.querySelector("main").getBoundingClientRect();
+  if (root.scrollHeight > root.clientHeight) yield "the page scrolls";
+  for (const part of slide.querySelectorAll(".text, .stagebox, .insp, .insp footer, .factbox")) {
+    if (!within(part.getBoundingClientRect(), room)) yield `no room for ${part.className || part.localName}`;
+  }
+  const key = slide.querySelector(".row.key");
+  if (key && !within(key.getBoundingClientRect(), key.closest(".fields").getBoundingClientRect())) yield "key field out of sight";
+  for (const [selector, most] of [["h2.claim", 1], [".text + .caption", 2]]) {
+    const text = slide.querySelector(selector);
+    if (text && lines(text) > most) yield `${lines(text)} lines: ${name(text)}`;
+  }
+}
+
+function* misfits(slide) {
+  if (slide.querySelector(".stage")) yield* onStage(slide);
+  for (const box of [document.scrollingElement, ...slide.querySelectorAll(".fields, .factbox")]) {
+    if (box.scrollWidth > box.clientWidth) yield `scrolls sideways: ${box.className || "the page"}`;
+  }
+  if (!mayScroll) yield* onOneScreen(slide);
+}
+
+function shown(slide) {
+  if (location.hash === `#${slide.id}`) return null;
+  return new Promise((done) => {
+    addEventListener("hashchange", done, { once: true });
+    location.hash = slide.id;
+  });
+}
+
+return (async () => {
+  const found = [];
+  for (const slide of document.querySelectorAll(".slide")) {
+    await shown(slide);
+    found.push(...[...misfits(slide)].map((what) => `${slide.id}: ${what}`));
+  }
+  return found;
+})();
