@@ -22,8 +22,8 @@ BLOCKS = 8
 pinging."""
 
 CAPTURE_PAUSE_S = 0.01
-"""Of the reader of a capture: it wakes once in five pings. By then some 200 frames (of curl) wait at a socket, for which
-there is room without root, too."""
+"""Of the reader of a capture: it wakes once in five pings. By then some 200 frames (of curl) wait at a socket, and for
+these there is room without root, too."""
 
 _PATIENCE_S = 30
 """How long a batch, or one request of curl, may take; it takes milliseconds, in an emulated machine a second."""

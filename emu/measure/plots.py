@@ -6,7 +6,6 @@ Which figures there are, and what they claim, is in ``figures``. All sizes are i
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from emu.look import tokens
@@ -27,7 +28,7 @@ WIDTH = float(_FIG["column_in"])
 MARGIN = 0.07
 LABELS_RIGHT = 0.225 * WIDTH  # where row labels end and the axes begin
 AXES_WIDTH = 0.745 * WIDTH
-TITLE_CHARS, CAPTION_CHARS = 54, 76
+TITLE_PT, CAPTION_PT = 8.5, 6.6
 ROW = 0.2  # height of a row of points
 ROWS_WIDTH = AXES_WIDTH - 0.9  # leaves a column for the figures at the right
 _TITLE_LINE, _CAPTION_LINE = 0.145, 0.125
@@ -54,18 +55,18 @@ class Sheet:
     """A figure of one column: title, parts from top to bottom, caption. Parts are laid out in inches."""
 
     def __init__(self, title: str, caption: str, parts_height: float, mark: str | None) -> None:
-        title_lines = textwrap.wrap(title, TITLE_CHARS)
-        caption_lines = textwrap.wrap(caption, CAPTION_CHARS)
+        title_lines = _wrapped(title, TITLE_PT, "bold")
+        caption_lines = _wrapped(caption, CAPTION_PT, "normal")
         head = MARGIN + len(title_lines) * _TITLE_LINE + (0.2 if mark else 0.04)
         foot = MARGIN + len(caption_lines) * _CAPTION_LINE + 0.06
         self.height = head + parts_height + foot
         self._top = self.height - head
         self.figure = Figure(figsize=(WIDTH, self.height))
         left = MARGIN / WIDTH
-        self.figure.text(left, 1 - MARGIN / self.height, "\n".join(title_lines), fontsize=8.5, fontweight="bold",
+        self.figure.text(left, 1 - MARGIN / self.height, "\n".join(title_lines), fontsize=TITLE_PT, fontweight="bold",
                          va="top", linespacing=1.15)
-        self.figure.text(left, MARGIN / self.height, "\n".join(caption_lines), fontsize=6.6, color=INK2, va="bottom",
-                         linespacing=1.3)
+        self.figure.text(left, MARGIN / self.height, "\n".join(caption_lines), fontsize=CAPTION_PT, color=INK2,
+                         va="bottom", linespacing=1.3)
         if mark:
             box = {"facecolor": _COLOR["mark"], "edgecolor": "none", "pad": 1.5}
             y = 1 - (MARGIN + len(title_lines) * _TITLE_LINE + 0.06) / self.height
@@ -77,6 +78,20 @@ class Sheet:
         bottom = self._top - above - height
         self._top = bottom - below
         return self.figure.add_axes((LABELS_RIGHT / WIDTH, bottom / self.height, width / WIDTH, height / self.height))
+
+
+def _wrapped(text: str, size_pt: float, weight: str) -> list[str]:
+    """Lines that fit between a figure's margins, whatever font this machine has for them."""
+    font = FontProperties(size=size_pt, weight=weight)
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        width_pt, _, _ = TextToPath().get_text_width_height_descent(longer, font, ismath=False)
+        if lines and width_pt <= (WIDTH - 2 * MARGIN) * 72:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def image(figure: Figure, kind: str) -> bytes:

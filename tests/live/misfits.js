@@ -22,7 +22,9 @@ function* onStage(slide) {
   const texts = [...drawn[0].querySelectorAll("text")].map((text) => [name(text), text.getBoundingClientRect()]);
   for (const [k, [text, rect]] of texts.entries()) {
     if (!within(rect, view)) yield `text cut off: ${text}`;
-    for (const [other, otherRect] of texts.slice(k + 1)) if (overlap(rect, otherRect)) yield `over each other: ${text} | ${other}`;
+    for (const [other, otherRect] of texts.slice(k + 1)) {
+      if (overlap(rect, otherRect)) yield `over each other: ${text} | ${other}`;
+    }
   }
 }
 
@@ -40,7 +42,9 @@ function* onOneScreen(slide) {
     if (!within(part.getBoundingClientRect(), room)) yield `no room for ${part.className || part.localName}`;
   }
   const key = slide.querySelector(".row.key");
-  if (key && !within(key.getBoundingClientRect(), key.closest(".fields").getBoundingClientRect())) yield "key field out of sight";
+  if (key && !within(key.getBoundingClientRect(), key.closest(".fields").getBoundingClientRect())) {
+    yield "the key field is out of sight";
+  }
   for (const [selector, most] of [["h2.claim", 1], [".text + .caption", 2]]) {
     const text = slide.querySelector(selector);
     if (text && lines(text) > most) yield `${lines(text)} lines: ${name(text)}`;
@@ -50,7 +54,7 @@ function* onOneScreen(slide) {
 function* misfits(slide) {
   if (slide.querySelector(".stage")) yield* onStage(slide);
   for (const box of [document.scrollingElement, ...slide.querySelectorAll(".fields, .factbox")]) {
-    if (box.scrollWidth > box.clientWidth) yield `scrolls sideways: ${box.className || "the page"}`;
+    if (box.scrollWidth > box.clientWidth) yield `${box.localName} scrolls sideways`;
   }
   if (!mayScroll) yield* onOneScreen(slide);
 }
