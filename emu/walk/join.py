@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from emu.frames import Frame
-from emu.packets import ARP_REQUEST
+from emu.packets import ARP_REQUEST, FIN, SYN
 from emu.walk.topology import Topology
 
 _TRANSPORT = {
@@ -43,6 +43,18 @@ def identity(frame: Frame) -> Hashable | None:
     transport = _TRANSPORT.get(fields["ip.proto"], ())
     head = (fields["ip.src"], fields["ip.dst"], fields["ip.proto"], fields["ip.id"], fields["ip.len"])
     return (*head, *(fields.get(name) for name in transport))
+
+
+def message(frame: Frame) -> Hashable | None:
+    """What a sender repeats when it sends the same again: the identity without what IP and TCP number anew; ``None``
+    for TCP segments that acknowledge and say nothing, of which several may be alike."""
+    fields = frame.inner
+    if "tcp.seq" not in fields:
+        return identity(frame)
+    if not fields["tcp.len"] and not fields["tcp.flags"] & (SYN | FIN):
+        return None
+    names = ("ip.src", "ip.dst", "tcp.sport", "tcp.dport", "tcp.seq", "tcp.len", "tcp.flags")
+    return ("tcp", *(fields[name] for name in names))
 
 
 def in_order(topology: Topology, frames: Iterable[Frame]) -> list[Frame]:

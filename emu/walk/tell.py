@@ -11,7 +11,7 @@ from emu.model import BROADCAST_MAC, SWITCH, Hop, Plan
 from emu.packets import ARP_REQUEST, FIN, SYN
 from emu.walk import words
 from emu.walk.expected import differences
-from emu.walk.join import Sighting
+from emu.walk.join import Sighting, message
 from emu.walk.model import ANSWERED, DELIVERED, DROPPED, FORWARDED, LOST, Change, Packet, Step, Walk
 from emu.walk.questions import NO_WAY_BACK, Question, questions, why_last
 from emu.walk.topology import Topology
@@ -193,6 +193,20 @@ class _Teller:
         return sum(other.previous == before.number for other in self.journeys.packets[number - 1])
 
     def _made(self, number: int, frame: Frame) -> str:
+        """What is said of a packet where it was made."""
+        return "; ".join(filter(None, (self._sent(number, frame), self._again(number, frame))))
+
+    def _again(self, number: int, frame: Frame) -> str:
+        """Which earlier packet this one is once more, if any: sent again there, or copied on its way."""
+        same = message(frame)
+        earlier = (k for k in range(1, number) if same and message(self.journeys.packets[k - 1][0].frame) == same)
+        first = next(earlier, None)
+        if first is None:
+            return ""
+        is_resent = self.journeys.packets[first - 1][0].frame.at == frame.at
+        return f"again: the same as packet {first}" if is_resent else f"a second copy of packet {first}"
+
+    def _sent(self, number: int, frame: Frame) -> str:
         fields = frame.inner
         if fields.get("arp.op") == ARP_REQUEST:
             unanswered = "" if number in self.cause.values() else "; nobody answers"

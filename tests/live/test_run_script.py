@@ -36,6 +36,20 @@ case $* in
 esac
 """
 
+# A machine that has every package but those which tests alone use; apt-get installs nothing.
+TOOLS = {
+    "apt-get": """#!/bin/sh
+echo "apt-get $*" >>'{checkout}/asked'
+""",
+    "dpkg": "#!/bin/sh\n",
+    "dpkg-query": """#!/bin/sh
+for package; do
+    case $package in -* | *[{{]* | chromium* | tshark) ;; *) printf '%s:installed ' "$package" ;; esac
+done
+""",
+}
+TEST_PACKAGES = "chromium chromium-driver tshark"
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="binds a stand-in over /usr/bin/python3: needs root")
 
 
@@ -72,6 +86,17 @@ class Copy:
         script = f'mount --bind "$1" "$(readlink -f /usr/bin/python3)" && {before} && shift && exec "$@"'
         logs = f"TMPDIR={self.path.parent}"
         return ("env", logs, "unshare", "--mount", "sh", "-c", script, "sh", str(self.stand_in))
+
+    def on_a_machine_of(self, distribution: str) -> str:
+        """What ``before`` has to do so that ``./run`` meets TOOLS, and no trace of earlier installations."""
+        folder = self.path.parent
+        for name, script in TOOLS.items():
+            (folder / name).write_text(script.format(checkout=self.path))
+            (folder / name).chmod(0o755)
+        (folder / "os-release").write_text(f"ID={distribution}\n")
+        state = "/var/lib/kubenet-emu"
+        return (f"mount --bind {folder}/os-release /etc/os-release && mkdir -p {state} && mount -t tmpfs tmpfs {state}"
+                f" && export PATH={folder}:$PATH")
 
     def run(self, *words: str, before: str = ":", prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """``./run WORDS``, seeing the stand-in and started by ``prefix``."""
@@ -253,6 +278,25 @@ def test_an_ordinary_user_is_told_how_missing_packages_come(copy: Copy) -> None:
     assert "mininet nginx openvswitch-switch" in done.stderr
     assert done.stderr.endswith("sudo ./run doctor\n")
     assert not (copy.path / ".venv").exists()
+
+
+@needs_root
+@pytest.mark.parametrize(("prefix", "verb", "distribution", "installed"), [
+    ((), "test", "debian", [TEST_PACKAGES]),
+    ((), "test", "ubuntu", ["tshark"]),
+    ((), "doctor", "debian", []),
+    (AS_NOBODY, "test", "debian", []),
+])
+def test_what_tests_alone_use_is_installed_by_roots_tests_alone(
+    copy: Copy, prefix: tuple[str, ...], verb: str, distribution: str, installed: list[str]
+) -> None:
+    copy.run("doctor")
+    copy.asked()
+    done = copy.run(verb, before=copy.on_a_machine_of(distribution), prefix=prefix)
+    assert done.returncode == 0, done.stderr
+    asked = copy.asked()
+    assert [line.partition(" install ")[2] for line in asked if line.startswith("apt-get -qy")] == installed
+    assert asked[-1].endswith("-m pytest" if verb == "test" else "-m emu doctor")
 
 
 @needs_root

@@ -108,8 +108,12 @@ def test_a_packet_sent_twice_is_two_packets() -> None:
     made = http_walk("bare")
     syn = [made.step(index).frame for index in made.packets[0].steps]
     again = [replace(frame, t_ns=frame.t_ns + 1_000_000_000) for frame in syn]
-    titles = [packet.title for packet in told(made, [*syn, *again]).packets]
-    assert titles == ["SYN", "SYN"]
+    walk = told(made, [*syn, *again])
+    assert [packet.title for packet in walk.packets] == ["SYN", "SYN"]
+    assert [walk.step(packet.steps[0]).note for packet in walk.packets] == [
+        "sent",
+        "sent; again: the same as packet 1",
+    ]
 
 
 def test_a_copy_at_a_place_where_the_packet_has_been_is_a_difference() -> None:
@@ -117,7 +121,8 @@ def test_a_copy_at_a_place_where_the_packet_has_been_is_a_difference() -> None:
     frames = [step.frame for step in made.steps]
     port = next(frame for frame in frames if frame.at == "switch:node-c-eth0" and frame.direction == "out")
     walk = told(made, [*frames, replace(port, t_ns=port.t_ns + 1)])
-    assert [packet.title for packet in walk.packets].count("SYN") == 2
+    copies = [packet for packet in walk.packets if packet.title == "SYN"]
+    assert walk.step(copies[1].steps[0]).note == f"sent; a second copy of packet {copies[0].number}"
     assert walk.differences
 
 
