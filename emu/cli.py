@@ -18,7 +18,6 @@ from emu.scenario import OPTIONS
 from emu.verbs.labs import end_with_sudo
 
 _EPILOG = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 this machine lacks something, 128 + n ended by signal n."
-UNBUILT_VERBS = ("diff",)
 
 
 ENDING_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -79,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--resume", action="store_true", help=argparse.SUPPRESS)
     report = verb("report", "redraw report and plots of a result folder from its stored samples")
     report.add_argument("folder", type=Path, metavar="DIR")
+    diff = verb("diff", "what changed from one result folder to another, with intervals")
+    diff.add_argument("folder_a", type=Path, metavar="DIR_A")
+    diff.add_argument("folder_b", type=Path, metavar="DIR_B")
+    diff.add_argument("--fail-above", metavar="SHARE", help="exit 1 if something got worse by more, as in 5%%")
     labs = verb("labs", "list running labs")
     execute = verb("exec", "run a command in a machine of a running lab")
     execute.add_argument("--lab", metavar="ID")
@@ -88,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     capture.add_argument("--lab", metavar="ID")
     capture.add_argument("points", nargs="+", metavar="NAME:INTERFACE", help="switch:NAME-eth0 for the switch's ports")
     verb("clean", "remove what this software left behind on this machine, and nothing else")
-    for sub in (doctor, designs, check, labs):
+    for sub in (doctor, designs, check, diff, labs):
         sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
     for sub in (up, check, trace, guide, compare):
         _add_scenario(sub)
@@ -140,8 +143,6 @@ def guarded(action: Callable[[], int], debug: bool = False) -> int:
 
 
 def _run(words: list[str]) -> int:
-    if words and words[0] in UNBUILT_VERBS:
-        raise UsageError(f"'{words[0]}' is not built yet")
     arguments, unknown = parser().parse_known_args(words)
     command: list[str] = getattr(arguments, "command", [])
     complaints = [

@@ -50,6 +50,7 @@ _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "doctor": machine.doctor,
     "designs": machine.designs,
     "report": results.report,
+    "diff": results.diff,
     "labs": labs.labs,
     "exec": labs.execute,
     "capture": labs.capture,

@@ -40,7 +40,7 @@ FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\nloss: 3\nmtu: 1\n"
         (["check", "--pod-cidr", "192.168.0.0/20"], ["overlap"]),
         (["check", "--bananas", "--nodes", "1"], ["'--bananas'", "--nodes 1"]),
         (["compare", "bare", "--resume"], ["--resume is not built yet"]),
-        (["guide"], ["'guide' is not built yet"]),
+        (["diff", "/nowhere", "/proc", "--fail-above", "x"], ["/nowhere is not", "/proc is not", "--fail-above takes"]),
         (["check", "hostgw", "--seed", "-1"], ["'hostgw' is not built yet", "--seed -1"]),
         (["juggle"], ["juggle"]),
         (["report", "/nowhere/at/all"], ["/nowhere/at/all"]),

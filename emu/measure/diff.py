@@ -1,0 +1,192 @@
+"""Two runs compared: what changed from one result folder to the other, per design and metric. Pure.
+
+The runs may be of two machines, two versions or two days. Their blocks have nothing to do with each other, so they are
+resampled independently: the change is the median of B over that of A, with a percentile bootstrap over the blocks of
+both (Efron 1979). Beside it stands the change of the ratio to bare: what is the same for a whole machine cancels there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.measure.blocks import MINIMUM_BLOCKS
+from emu.measure.metrics import METRICS
+from emu.measure.results import Stored
+from emu.measure.stats import DRAWS, LEVEL, Estimate
+from emu.measure.summary import Cell, Summary, interval_entry, summarise
+from emu.measure.words import differs, ratio_text
+
+FORMAT = "emu-diff/1"
+SAME = ("kernel", "cpu", "virtualisation", "ovs_version", "datapath", "sdn", "version", "revision")
+"""Of a run: what makes figures of two runs incomparable, or is what is being compared."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one design in both runs. ``change``: B over A of the median; ``of_ratio``: B over A of the ratio to
+    bare, where both have one."""
+
+    spec: str
+    workload: str
+    metric: str
+    before: float
+    after: float
+    change: Estimate
+    of_ratio: Estimate | None
+
+    @property
+    def worse_by(self) -> float:
+        """By how much B is worse, as a share of A; negative where it is better."""
+        rises = self.change.value - 1
+        return rises if METRICS[self.metric].better == "lower" else -rises
+
+    def is_regression(self, limit: float) -> bool:
+        """Whether B is worse by more than ``limit`` and the change's interval leaves out none."""
+        return differs(self.change) and self.worse_by > limit
+
+
+@dataclass(frozen=True)
+class Difference:
+    """All that changed from run A to run B. ``warnings``: conditions that differ, and what only one run has."""
+
+    changes: tuple[Change, ...]
+    warnings: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As ``emu diff --json`` prints it."""
+        return {"format": FORMAT, "warnings": list(self.warnings), "changes": [_entry(c) for c in self.changes]}
+
+
+def compare_runs(a: Stored, b: Stored) -> Difference:
+    """The change from ``a`` to ``b`` of every metric that has a cost and that both have measured."""
+    before, after = summarise(a), summarise(b)
+    shared = [key for key in before.cells if key in after.cells and METRICS[key[2]].is_cost]
+    seed = int(a.run["seed"])
+    changes = tuple(_change(before.cells[key], after.cells[key], seed) for key in shared)
+    return Difference(changes, (*_conditions(a.run, b.run), *_missing(before, after), *_doubts(before, after)))
+
+
+def _change(a: Cell, b: Cell, seed: int) -> Change:
+    ratios = None
+    if a.ratios and b.ratios and a.design != "bare":
+        ratios = independent_ratio(np.array(b.ratios), np.array(a.ratios), seed)
+    values = independent_ratio(_blocks(b), _blocks(a), seed)
+    return Change(a.spec, a.workload, a.metric, a.median.value, b.median.value, values, ratios)
+
+
+def _blocks(cell: Cell) -> NDArray[np.float64]:
+    return np.array(list(cell.blocks.values()))
+
+
+def independent_ratio(values: NDArray[np.float64], reference: NDArray[np.float64], seed: int) -> Estimate:
+    """The median of ``values`` over that of ``reference`` (one value a block each, blocks unrelated), with its
+    bootstrap interval; none below ``MINIMUM_BLOCKS`` blocks of either."""
+    middle = float(np.median(values) / np.median(reference))
+    if min(values.size, reference.size) < MINIMUM_BLOCKS:
+        return Estimate(middle, None, None)
+    generator = np.random.default_rng(seed)
+    drawn = [
+        np.median(blocks[generator.integers(0, blocks.size, (DRAWS, blocks.size))], axis=1)
+        for blocks in (values, reference)
+    ]
+    low, high = np.quantile(drawn[0] / drawn[1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(middle, float(low), float(high))
+
+
+def _conditions(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """What the runs' conditions have different, a sentence each."""
+    found = [f"{name} differs: {a.get(name)} in A, {b.get(name)} in B" for name in SAME if a.get(name) != b.get(name)]
+    options = {**a["scenario"], **b["scenario"]}
+    found += [
+        f"scenario: {name} is {a['scenario'].get(name)} in A, {b['scenario'].get(name)} in B"
+        for name in options
+        if a["scenario"].get(name) != b["scenario"].get(name)
+    ]
+    offloads = [_offloads(run) for run in (a, b)]
+    found += [
+        f"offloads of {spec} differ: {offloads[0][spec]} in A, {offloads[1][spec]} in B"
+        for spec in offloads[0]
+        if spec in offloads[1] and offloads[0][spec] != offloads[1][spec]
+    ]
+    if a["profile"] != b["profile"]:
+        found.append(f"profile differs: {a['profile']['name']} in A, {b['profile']['name']} in B")
+    return found
+
+
+def _offloads(run: Mapping[str, Any]) -> dict[str, str]:
+    """What is on at the endpoints of each design, in words."""
+    found = {}
+    for design in run["designs"]:
+        devices = design["facts"]["offloads"].values()
+        found[design["spec"]] = ", ".join(sorted({name for on in devices for name in on if on[name]})) or "none"
+    return found
+
+
+def _missing(a: Summary, b: Summary) -> list[str]:
+    """What only one of the runs has measured."""
+    return [
+        f"only {name} has {spec}, {workload}, {metric}"
+        for name, has, other in (("A", a, b), ("B", b, a))
+        for spec, workload, metric in has.cells
+        if (spec, workload, metric) not in other.cells
+    ]
+
+
+def _doubts(a: Summary, b: Summary) -> list[str]:
+    return [
+        f"{name} is not trusted: {reason.text}" for name, run in (("A", a), ("B", b)) for reason in run.verdict.reasons
+    ]
+
+
+def _entry(change: Change) -> dict[str, Any]:
+    metric = METRICS[change.metric]
+    entry: dict[str, Any] = {
+        "design": change.spec,
+        "workload": change.workload,
+        "metric": change.metric,
+        "unit": metric.unit,
+        "better": metric.better,
+        "a": change.before,
+        "b": change.after,
+        "change": {"value": change.change.value, **interval_entry(change.change)},
+        "shown": differs(change.change),
+    }
+    if change.of_ratio:
+        entry["change_of_ratio_to_bare"] = {"value": change.of_ratio.value, **interval_entry(change.of_ratio)}
+    return entry
+
+
+def render(difference: Difference, regressions: Iterable[Change]) -> str:
+    """The difference as text: a line a design and metric, then what to beware of."""
+    failed = set(regressions)
+    rows = [("", "A", "B", "B / A (95 %)", "of the ratio to bare", "")]
+    for change in difference.changes:
+        rows.append(
+            (
+                f"{change.spec} {change.workload} {change.metric}, {METRICS[change.metric].unit}",
+                f"{change.before:.4g}",
+                f"{change.after:.4g}",
+                ratio_text(change.change),
+                ratio_text(change.of_ratio) if change.of_ratio else "",
+                "REGRESSION" if change in failed else _word(change),
+            )
+        )
+    return "\n".join([*_columns(rows), *(f"beware: {warning}" for warning in difference.warnings)])
+
+
+def _word(change: Change) -> str:
+    if change.change.interval is None:
+        return "too few blocks"
+    if not differs(change.change):
+        return "no difference shown"
+    return "worse" if change.worse_by > 0 else "better"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
