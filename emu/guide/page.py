@@ -163,7 +163,7 @@ def _capture(chapter: Chapter, slide: Slide) -> str:
     found = next((name for name, walk in chapter.captures.items() if walk is slide.walk), None)
     if found is None:
         raise ValueError(f"{chapter.name}/{slide.name} shows a walk that is no capture of its chapter")
-    return found
+    return f"{found}.pcapng"
 
 
 def _addresses(plan: Plan, source: str, destination: str) -> Iterator[AddressRow]:

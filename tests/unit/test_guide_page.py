@@ -69,7 +69,7 @@ def slide(walk: Walk, step: Step | None, name: str, claim: str = "It goes its wa
 
 
 def chapter(walk: Walk, slides: tuple[Slide, ...], name: str = "overlay") -> Chapter:
-    return Chapter(name, "An overlay", "Overlay", walk.plan.spec, slides, {f"{name}.pcapng": walk})
+    return Chapter(name, "An overlay", "Overlay", walk.plan.spec, slides, {name: walk})
 
 
 def step_at(walk: Walk, point: str, direction: str, title: str) -> Step:
