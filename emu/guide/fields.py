@@ -51,7 +51,7 @@ FIELDS: Mapping[str, Text] = {
     "eth.type": Text("type", "EtherType: what the frame carries (IEEE 802.3; 0x0800 IPv4, 0x0806 ARP).", True),
     "arp.op": Text("op", "Operation: 1 asks, 2 answers (RFC 826)."),
     "arp.tpa": Text("asks for", "Target protocol address: the IPv4 address that is asked for (RFC 826)."),
-    "arp.tha": Text("is at", "Target hardware address: what is asked for, so it is still empty (RFC 826)."),
+    "arp.tha": Text("wanted", "Target hardware address: what is asked for, so it is still empty (RFC 826)."),
     "arp.spa": Text("asker", "Sender protocol address: the IPv4 address of who asks. Who hears it may enter it in his "
                              "ARP cache (RFC 826)."),
     "arp.sha": Text("its MAC", "Sender hardware address: the MAC address of who asks (RFC 826)."),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from emu.guide.inspector import STRIP_WIDTH, Inspection, inspect
 from emu.guide.realms import ALL, GLYPHS, NODE, OUTSIDE, POD
@@ -98,6 +99,7 @@ def render(title: str, chapters: Sequence[Chapter], about: Mapping[str, str], fa
     """
     views = _views(chapters)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"unbroken": unbroken, "breakable": breakable}
     script = Markup(_text("page.js"))
     cover = Stop(COVER, title)
     table = Stop(FACTS, facts_claim(facts)) if facts else None
@@ -124,6 +126,19 @@ def render(title: str, chapters: Sequence[Chapter], about: Mapping[str, str], fa
         total=len(views) + (2 if table else 1),
         frames=sum(len(walk.steps) for chapter in chapters for walk in chapter.captures.values()),
     )
+
+
+_NAME = re.compile(r"[A-Za-z]+-[A-Za-z0-9]+")
+
+
+def unbroken(text: str) -> Markup:
+    """Text in which no line ends within a name: ``node-c`` stays whole."""
+    return Markup(_NAME.sub(r'<span class="nw">\g<0></span>', str(escape(text))))
+
+
+def breakable(text: str) -> Markup:
+    """What a table says, in which a line may end after every comma; arrows as arrows."""
+    return Markup(str(escape(text.replace("->", "→"))).replace(",", ",<wbr>"))
 
 
 def facts_claim(facts: Sequence[FactRow]) -> str:

@@ -18,6 +18,11 @@ REQUEST = "GET / HTTP/1.1"
 """The first line of the request that the deck's slides show as ``GET /``."""
 
 
+def count(number: int) -> str:
+    """A small number as a word."""
+    return ("no", "one", "two", "three", "four", "five", "six")[number] if 0 <= number <= 6 else str(number)
+
+
 class ChapterMaker(Protocol):
     """One system of the deck. ``spec`` names its design; everything here is pure."""
 
@@ -92,6 +97,15 @@ class Picture:
         fields = step.frame.fields
         source = fields.get("ip.src") or fields.get("arp.sha") or fields["eth.src"]
         return self.realms.of(str(source))[0]
+
+    def ttl(self, step: Step) -> int:
+        """The TTL of the innermost packet."""
+        return int(step.frame.inner["ip.ttl"])
+
+    def routers(self, packet: Packet) -> int:
+        """How many routers have handled a packet, as its TTL tells."""
+        way = self.walk.way(packet)
+        return self.ttl(way[0]) - self.ttl(way[-1])
 
     def journey(
         self, packet: Packet, first: Step | None = None, last: Step | None = None, inside: str = ""

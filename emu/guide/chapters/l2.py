@@ -243,7 +243,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
         ),
         Slide(
             "delivery",
-            f"{c.name} routes it to {target.name}: TTL 64, then 63.",
+            f"{c.name} routes it to {target.name}: TTL {p.ttl(at_node)}, then {p.ttl(routed)}.",
             f"The frame was for {c.name}'s MAC, the packet is not for {c.name}: so it routes, over cbr0, with both "
             "MACs new.",
             p.moving(
@@ -264,7 +264,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
             "page",
             f"The page comes back by {a.name}'s MAC.",
             f"The mirror image: {target.name} has asked for {source.address} and was told {a.name}'s MAC. The last "
-            "hop is routed again: TTL 63.",
+            f"hop is routed again: TTL {p.ttl(walk.way(ok)[-1])}.",
             p.moving(
                 Medium("switch", "L2 switch", "unicast"),
                 ok,
