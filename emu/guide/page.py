@@ -87,6 +87,7 @@ class View:
     wide: Markup
     narrow: Markup
     capture: str
+    others: str
     inspection: Inspection | None
     addresses: tuple[AddressRow, ...]
     more_addresses: int
@@ -168,10 +169,19 @@ def _view(number: int, chapter_number: int, step_number: int, chapter: Chapter, 
         wide=Markup(draw(slide.scene, "wide", f"w-{letters}", slide.claim)),
         narrow=Markup(draw(slide.scene, "narrow", f"n-{letters}", slide.claim)),
         capture=_capture(chapter, slide),
+        others=_others(slide),
         inspection=inspect(slide.walk, slide.step, slide.key_field) if slide.step else None,
         addresses=tuple(addresses[:LISTED]),
         more_addresses=max(0, len(addresses) - LISTED),
     )
+
+
+def _others(slide: Slide) -> str:
+    """The other frames that a slide was drawn from: all of its packet."""
+    if slide.step is None:
+        return ""
+    numbers = sorted(slide.walk.step(index).pcap_frame for index in slide.walk.packet(slide.step.packet).steps)
+    return f" of {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else ""
 
 
 def _capture(chapter: Chapter, slide: Slide) -> str:

@@ -138,7 +138,7 @@ def _bridge(sheet: Sheet, scene: Scene, places: Places, place: Place, bridge: Re
     for address in addresses[:1]:
         words = f"{address.address}/{address.prefix_length}"
         edge = 8 if sheet.width(words, MONO) < 88 else 4
-        sheet.text("words", bridge.right - edge, base, words, MONO, "c-pod", "end")
+        sheet.text("words", bridge.right - edge, base, words, MONO, "c-pod on-bar", "end")
 
 
 def _blocked(sheet: Sheet, box: Rect, bridge: Rect, blocked: tuple[str, str]) -> None:

@@ -32,15 +32,22 @@ class Progress:
         self._stream.write(text + "\n")
         self._stream.flush()
 
-    def step(self, text: str) -> None:
-        """What runs now; replaced by the next step, or left out if the last one was told just now."""
+    def stage(self, text: str) -> None:
+        """What runs now, one of a few: replaced by what comes next on a terminal, a line that stays elsewhere."""
         if self._terminal:
             self._stream.write("\r\x1b[K" + text)
             self._stream.flush()
             self._open_line = True
+        else:
+            self.say(text)
+
+    def step(self, text: str) -> None:
+        """What runs now, one of many: as ``stage``, but without a terminal left out if one was told just now."""
+        if self._terminal:
+            self.stage(text)
         elif self._last_s is None or self._now() - self._last_s >= PLAIN_EVERY_S:
             self._last_s = self._now()
-            self.say(text)
+            self.stage(text)
 
 
 def left(seconds: float) -> str:

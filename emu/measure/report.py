@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from emu.look import tokens
 from emu.measure.budget import SEGMENTS
-from emu.measure.budget_view import estimate_text, read_budgets
+from emu.measure.budget_view import estimate_text, p99_text, read_budgets
 from emu.measure.figures import Drawn, Subject, draw
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
@@ -55,7 +55,7 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     summary = subject.summary
     asked = [question for question in QUESTIONS if subject.cells(question)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, estimate=estimate_text, ratio=ratio_text)
+    environment.filters.update(number=number, estimate=estimate_text, p99=p99_text, ratio=ratio_text)
     template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
     return template.render(
         run=stored.run,

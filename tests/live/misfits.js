@@ -59,7 +59,20 @@ function* onOneScreen(slide) {
   }
 }
 
+// Between the two buttons, and on the screen.
+function* onRail() {
+  const [rail, prev, next] = [".rail", "#prev", "#next"]
+    .map((selector) => document.querySelector(selector).getBoundingClientRect());
+  const room = new DOMRect(prev.right, rail.y, next.left - prev.right, rail.height);
+  if (!within(rail, new DOMRect(0, 0, innerWidth, innerHeight))) yield "the rail leaves the screen";
+  const marks = [...document.querySelectorAll(".st i, .kn")].filter((mark) => mark.checkVisibility());
+  if (!marks.length) yield "the rail does not say where we are";
+  const outside = marks.filter((mark) => !within(mark.getBoundingClientRect(), room));
+  if (outside.length) yield `${outside.length} of ${marks.length} marks are outside of the rail`;
+}
+
 function* misfits(slide) {
+  yield* onRail();
   if (slide.querySelector(".stage")) yield* onStage(slide);
   for (const box of [document.scrollingElement, ...slide.querySelectorAll(".fields, .factbox")]) {
     if (box.scrollWidth > box.clientWidth) yield `${box.localName} scrolls sideways`;

@@ -76,7 +76,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out") / "walk"
-    done = emu("trace", "l2", "ctr-1", "ctr-4", "--out", str(folder))
+    done = emu("trace", "overlay", "ctr-1", "ctr-4", "--out", str(folder))  # long: crowds a phone's rail
     assert done.returncode == 0, done.stderr
     return folder / "walk.html"
 
@@ -239,6 +239,16 @@ def test_everything_fits(browser: Browser, page: Path, width: int, height: int, 
     browser.open(page, "", width, height)
     browser.ask(SET_FONT, WIDEST)
     assert browser.ask(MISFITS, may_scroll) == []
+
+
+@pytest.mark.parametrize(("width", "height", "is_crowded"), [(390, 844, True), (1280, 800, False)])
+def test_the_rail_counts_steps_where_it_has_no_room_for_dots(
+    browser: Browser, walk: Path, width: int, height: int, is_crowded: bool
+) -> None:
+    browser.open(walk, "#walk", width, height)
+    dots, counts = (browser.ask(VISIBLE, f".rail li.on {part}") for part in (".st", ".kn"))
+    steps = len(stops(browser)) - 1  # the cover is a chapter of its own
+    assert (len(dots), counts) == ((0, [f"1 of {steps}"]) if is_crowded else (steps, []))
 
 
 def test_printed_it_is_light_and_a_page_a_slide(browser: Browser, page: Path) -> None:

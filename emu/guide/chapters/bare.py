@@ -126,10 +126,10 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
     asked, sent = walk.way(question)[0], walk.way(syn)[0]
     waited = microseconds(sent.t_us - asked.t_us)
     answer, page = walk.way(reply), walk.way(get)
-    silent = {node.name: Card(note="not me: silent") for node in plan.nodes if node.name not in (a, c)}
     curl, server = Card(process=f"curl http://{address}/"), Card(process="nginx :80")
     unknown = Card(process=curl.process, waiting=p.waiting(), facts=(("ARP cache", f"{address} → ?", "node"),))
-    learned = (("ARP cache", f"{address} → …{plan.node_of[c].mac[-5:]}", "node"),)
+    told = answer[-1].frame.fields["arp.sha"]
+    learned = (("ARP cache", f"{address} → …{told[-5:]}", p.realms.of_mac(told)[0]),)
     both = {a: Card(process=curl.process, facts=learned), c: server}
     return (
         Slide(
@@ -171,7 +171,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
                 story(p, walk.steps_of(question)),
                 legs=p.broadcast(question),
                 envelope=p.envelope(asked),
-                cards={a: unknown, c: Card(process="nginx :80", pill="that is me"), **silent},
+                cards={a: unknown, c: Card(process="nginx :80", pill="that is me"), **p.silent(question)},
             ),
             walk,
             asked,

@@ -253,7 +253,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
             "unwraps",
             f"{c.name} takes the outer packet off.",
             f"UDP port {arrived.frame.fields['udp.dport']} is the tunnel's. What comes out of {device.name} is what "
-            f"went in at {a.name}: same bytes, same TTL.",
+            f"went in at {a.name}: {'the same' if bare.frame.data == leaves.frame.data else 'not the same'} bytes.",
             p.moving(
                 switch,
                 get,
