@@ -241,5 +241,6 @@ def _budget(bench: Bench, warnings: list[str], progress: Progress) -> Budget | N
 
 
 def _line(trial: Trial, count: int, left_s: float, width: Width | None) -> str:
-    parts = [f"trial {trial.index + 1} of {count}", trial.design, trial.workload, f"about {left(left_s)} left"]
-    return "  ".join([*parts, str(width)] if width else parts)
+    widest = [str(width)] if width else []
+    return "  ".join([f"trial {trial.index + 1} of {count}", f"about {left(left_s)} left", *widest,
+                      trial.design, trial.workload])

@@ -22,7 +22,8 @@ class Width:
     metric: str
 
     def __str__(self) -> str:
-        return f"widest interval ±{self.half:.{0 if self.half >= 0.1 else 1}%} ({self.spec} {self.workload})"
+        design = self.spec.partition(":")[0]
+        return f"widest interval ±{self.half:.{0 if self.half >= 0.1 else 1}%} ({design} {self.workload})"
 
 
 @dataclass

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import struct
+import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -95,6 +99,18 @@ def test_every_step_tells_trial_time_left_and_from_the_seventh_block_on_the_widt
     assert len(lines) == 8 * 4
     assert all(f"trial {number} of 32" in line and "left" in line for number, line in enumerate(lines, 1))
     assert ["widest interval" in line for line in lines] == [False] * 24 + [True] * 8
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(40, 39), (0, 140)])
+def test_a_step_never_wraps(columns: int, shown: int) -> None:
+    """A line that wraps cannot be written over. On a real terminal; one of no columns does not know its size."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        Progress(stream).step("trial 1 of 2  " * 10)
+        written = os.read(ours, 1000).decode()
+    os.close(ours)
+    assert written == "\r\x1b[K" + ("trial 1 of 2  " * 10)[:shown]
 
 
 def test_without_a_terminal_it_is_plain_and_quiet() -> None:
