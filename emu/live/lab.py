@@ -147,6 +147,15 @@ class Lab:
             raise KeyError(name)
         return LabMachine(self.tree, name)
 
+    def run_together(
+        self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> list[Completed]:
+        """Run commands (the name of a machine, words) at the same time; returns when all have ended, in their order.
+        One that runs out of time is a ``LabError``."""
+        words = [(name, list(argv)) for name, argv in commands]
+        answers = self.tree.request("run_together", commands=words, timeout_s=timeout_s)
+        return [Completed(tuple(argv), *answer) for (_, argv), answer in zip(words, answers, strict=True)]
+
     def write(self, path: str, text: str) -> None:
         """Put a file on the lab's own /run or /tmp."""
         if Path(path).parts[:2] not in (("/", "run"), ("/", "tmp")):

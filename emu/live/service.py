@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -142,6 +143,13 @@ class Service:
             self._end(process)
             raise LabError(f"{name}: {' '.join(argv)} did not end within {timeout_s:g} s") from None
         return process.returncode, out, err
+
+    def run_together(
+        self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float
+    ) -> list[tuple[int, str, str]]:
+        """``run`` for several commands (machine, words), started at once; returns when all have ended."""
+        with ThreadPoolExecutor(len(commands)) as pool:
+            return list(pool.map(lambda command: self.run(command[0], command[1], timeout_s), commands))
 
     def spawn(self, name: str, argv: Sequence[str]) -> int:
         """Start a command that stays; its process number inside the lab."""

@@ -43,6 +43,7 @@ from emu.measure.words import (
     conditions,
     finding,
     number,
+    questions,
     ratio_text,
 )
 
@@ -76,6 +77,10 @@ class Subject:
     @cached_property
     def labels(self) -> dict[str, str]:
         return {spec: style.label for spec, style in self.styles.items()}
+
+    @cached_property
+    def questions(self) -> list[Question]:
+        return questions(self.run["workloads"])
 
     def cells(self, question: Question) -> list[Cell]:
         """The cells that answer ``question``, in the order of the designs."""
@@ -145,7 +150,7 @@ def _cdf(question: Question, label: str, note: str) -> Callable[[Subject], tuple
 
 def _rates(subject: Subject) -> tuple[str, Figure] | None:
     """How much gets through: throughput and rates, on axes from 0."""
-    asked = [question for question in QUESTIONS if question.higher_is_better and subject.cells(question)]
+    asked = [question for question in subject.questions if question.higher_is_better and subject.cells(question)]
     if not asked:
         return None
     title = subject.finding(*asked)
@@ -177,7 +182,7 @@ def _ratios(subject: Subject) -> tuple[str, Figure] | None:
     """All ratios to bare on one logarithmic axis."""
     parts: dict[Question, list[Row]] = {}
     sources: list[str] = []
-    for question in QUESTIONS:
+    for question in subject.questions:
         for cell in subject.cells(question):
             if cell.ratio is not None and cell.design != REFERENCE:
                 known = band(subject.run, cell)

@@ -19,8 +19,8 @@ from emu.measure.figures import Drawn, Subject, draw
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
 from emu.measure.verdict import was_interrupted
-from emu.measure.words import QUESTIONS, Question, conditions, differs, interval_text, number, ratio_text
-from emu.measure.workloads import WORKLOADS
+from emu.measure.words import Question, conditions, differs, interval_text, number, ratio_text
+from emu.measure.workloads import workloads_named
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def redraw(path: Path) -> Path:
 def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     """The page."""
     summary = subject.summary
-    asked = [question for question in QUESTIONS if subject.cells(question)]
+    asked = [question for question in subject.questions if subject.cells(question)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=number, estimate=estimate_text, ratio=ratio_text)
     template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
@@ -73,7 +73,7 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
         segments=[name for name in SEGMENTS if any(name in budget.segments for budget in subject.budgets)],
         labels=subject.labels,
         cells=[(cell, cell.entry(), subject.labels[cell.spec]) for cell in summary.cells.values()],
-        workloads=[WORKLOADS[name] for name in WORKLOADS if name in stored.run["workloads"]],
+        workloads=list(workloads_named(stored.run["workloads"]).values()),
         facts=_facts(stored),
     )
 

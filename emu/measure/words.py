@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import log
 from typing import Any
 
 from emu.measure.metrics import METRICS
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell
+from emu.measure.workloads import workloads_named
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,26 @@ QUESTIONS = (
     Question("tcp_rr", "rate", "request rate on one connection", "Requests, one connection", "1/s"),
     Question("tcp_stream", "throughput", "TCP throughput", "One TCP stream", "Gbit/s", 1e-9),
     Question("http", "rate", "HTTP request rate", "HTTP, eight connections", "1/s"),
+    Question("udp_rr", "latency", "UDP echo time", "UDP echo", "µs"),
+    Question("tcp_crr", "rate", "rate of requests with a connection each", "Connection a request", "1/s"),
+    Question("udp_stream", "throughput", "loss-free UDP rate", "UDP without loss", "Gbit/s", 1e-9),
+    Question("rr_under_load", "rtt", "round trip while a stream fills the link", "Round trip under load", "µs"),
+    Question("rr_under_load", "throughput", "TCP throughput beside pings", "TCP stream beside pings", "Gbit/s", 1e-9),
+    Question("incast", "throughput", "incast throughput", "Incast", "Gbit/s", 1e-9),
     Question("first_packet", "latency", "first-packet time", "First packet, cold caches", "µs"),
 )
-"""What every report answers, a column each."""
+"""What reports answer, a column each, where it was measured."""
+
+
+def questions(workloads: Iterable[str]) -> list[Question]:
+    """The questions that a run under ``workloads`` answers: of a workload with parameters too, which then are named."""
+    named = workloads_named(workloads).values()
+    return [
+        replace(question, workload=workload.name,
+                heading=f"{question.heading} ({workload.parameters})" if workload.parameters else question.heading)
+        for question in QUESTIONS for workload in named if workload.kind == question.workload
+    ]
+
 
 UNTRUSTED = "These figures are not to be trusted"
 LATENCY_OF_REQUESTS = Question("tcp_rr", "latency", "request time", "Request on one connection", "µs")

@@ -122,6 +122,9 @@ class FakeLab:
         self.log.append(f"run {argv[0]}")
         return self.answer(argv)
 
+    def run_together(self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float) -> list[Completed]:
+        return [self.run(argv, timeout_s) for _, argv in commands]
+
     def spawn(self, argv: Sequence[str]) -> FakeProcess:
         self.log.append(f"spawn {argv[0]}")
         return FakeProcess()
