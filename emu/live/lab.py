@@ -25,6 +25,7 @@ from emu.live.buffers import SYSCTLS, large_buffers
 from emu.live.process import wait_until
 from emu.live.sweep import Miss
 from emu.live.tree import Tree
+from emu.live.usage import Usage
 from emu.model import Hop, Plan
 from emu.scenario import read
 
@@ -219,6 +220,11 @@ class Lab:
         """Return when a running capture has seen every frame that left one end of a link come in at the other; soon,
         too, if one never does: it is lost. ``peers``: for each end of a link the other."""
         self.tree.request("settle", number=number, peers=dict(peers))
+
+    def usage(self) -> Usage:
+        """CPU time by part, memory and bytes on the underlay so far; two snapshots tell what lies between."""
+        taken: Usage = self.tree.request("usage")
+        return taken
 
     def facts(self) -> dict[str, Any]:
         """What the lab runs on, and offloads, MTU, sysctls and congestion control of its endpoints."""

@@ -162,6 +162,7 @@ def requests_of(stdout: str) -> int:
 
 
 _ECHO_COUNTS = re.compile(r"\[Valid Duration\] RunTime=([\d.]+) sec; SentMessages=(\d+); ReceivedMessages=(\d+)")
+_ECHO_TOTAL = re.compile(r"\[Total Run\] .*ReceivedMessages=(\d+)")
 _ECHO_FAULTS = re.compile(r"# dropped messages = (\d+); # duplicated messages = (\d+)")
 _ECHO_ROW = re.compile(r"^\d+, (\d+\.\d+), (\d+\.\d+)\b", re.MULTILINE)
 
@@ -175,6 +176,12 @@ def parse_ping_pong(stdout: str, stderr: str, returncode: int) -> list[Reading]:
         raise BadOutput(f"sockperf: {answered} messages were answered, and its log has another number of times")
     latencies = spread_evenly(histogram, VALUES_PER_TRIAL)
     return [Reading("rate", answered / seconds), Reading("loss", loss), *(Reading("latency", v) for v in latencies)]
+
+
+def echoes_of(stdout: str) -> int:
+    """How many messages sockperf had answered, its warm-up included; 0 if it does not say."""
+    total = _ECHO_TOTAL.search(stdout)
+    return int(total[1]) if total else 0
 
 
 def schedule_parser(per_second: int) -> Callable[[str, str, int], list[Reading]]:
@@ -280,6 +287,15 @@ def _received_bps(document: Mapping[str, Any]) -> float:
     if seconds <= 0 or received_bytes <= 0:
         raise BadOutput(f"iperf3: the receiver counted {received_bytes} bytes after the warm-up")
     return received_bytes * 8 / seconds
+
+
+def received_bytes_of(stdout: str) -> int:
+    """How many bytes iperf3's receiver counted, warm-up included; 0 if it does not say."""
+    try:
+        intervals = _document(stdout, "", 0)["server_output_json"]["intervals"]
+        return sum(int(interval["sum"]["bytes"]) for interval in intervals)
+    except (BadOutput, KeyError, TypeError, ValueError):
+        return 0
 
 
 @dataclass(frozen=True)

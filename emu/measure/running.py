@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from emu.errors import LabError
 from emu.live.servers import Server, start
 from emu.measure.blocks import Trial
+from emu.measure.cost import costs
 from emu.measure.metrics import METRICS, Reading
 from emu.measure.parsers import BadOutput
 from emu.measure.results import ResultFolder, Sample
@@ -110,13 +111,17 @@ class Bench:
                 self.lab.cool()
             script = workload.script(ends, self.lengths)
             done: list[Completed] | None = None
+            cost: list[Reading] = []
             while True:
                 try:
                     calls = script.send(done)  # type: ignore[arg-type]  # a generator is started by sending None
                 except StopIteration as end:
-                    yield end.value
+                    yield end.value + cost  # of the last batch: those before were warm-up
                     break
+                before = self.lab.usage() if workload.amount else None
                 done = self._run(trial, workload, calls, timeout_s)
+                if workload.amount and before:
+                    cost = costs(workload.amount.metric, workload.amount.count(done), before, self.lab.usage())
 
     def _run(self, trial: Trial, workload: Workload, calls: Sequence[Call], timeout_s: float) -> list[Completed]:
         """Run calls at the same time, and keep what they printed."""

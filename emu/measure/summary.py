@@ -103,7 +103,7 @@ def summarise(stored: Stored) -> Summary:
 
 
 def _metrics_of(workloads: Sequence[str]) -> list[tuple[str, str]]:
-    return [(w.name, metric) for w in workloads_named(workloads).values() for metric in w.metrics]
+    return [(w.name, metric) for w in workloads_named(workloads).values() for metric in w.all_metrics]
 
 
 def _medians_only(cells: Mapping[tuple[str, str, str], Cell]) -> dict[tuple[str, str, str], float]:

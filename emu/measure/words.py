@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import log
 from typing import Any
 
-from emu.measure.metrics import METRICS
+from emu.measure.metrics import METRICS, PER_BYTE, PER_TRANSACTION
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell
 from emu.measure.workloads import workloads_named
@@ -54,6 +54,26 @@ def questions(workloads: Iterable[str]) -> list[Question]:
                 heading=f"{question.heading} ({workload.parameters})" if workload.parameters else question.heading)
         for question in QUESTIONS for workload in named if workload.kind == question.workload
     ]
+
+
+@dataclass(frozen=True)
+class CostQuestion:
+    """CPU time by part under a workload, as the report's table of costs names it; ``metric`` is the whole."""
+
+    workload: str
+    metric: str
+    heading: str
+
+    def part(self, part: str) -> str:
+        """The metric of one part."""
+        return f"{self.metric}_{part}"
+
+
+def cost_questions(workloads: Iterable[str]) -> list[CostQuestion]:
+    """What is told of costs in a run under ``workloads``."""
+    per = {PER_BYTE: "ns per byte", PER_TRANSACTION: "ns per request"}
+    return [CostQuestion(workload.name, workload.amount.metric, f"{workload.name}, {per[workload.amount.metric]}")
+            for workload in workloads_named(workloads).values() if workload.amount]
 
 
 UNTRUSTED = "These figures are not to be trusted"

@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from emu.errors import UsageError
 from emu.live.servers import ANSWER_BYTES, Server, web_server
 from emu.measure import scripts
+from emu.measure.cost import Amount
+from emu.measure.metrics import PER_BYTE, PER_TRANSACTION
 from emu.measure.parsers import (
     PING_WARMUP_PACKETS,
     PINNED_CONGESTION_CONTROL,
     WRK_SCRIPT,
+    echoes_of,
     parse_ping,
     parse_ping_pong,
     parse_single_ping,
+    received_bytes_of,
+    requests_of,
     schedule_parser,
 )
 from emu.measure.scripts import (
@@ -42,6 +47,10 @@ _WEB_TOOLS = {"wrk": ("wrk", "--version"), "nginx": ("nginx", "-v")}
 _ECHO_TOOLS = {"sockperf": ("sockperf", "--version")}
 _WRK_FILES = {WRK_SCRIPT_PATH: WRK_SCRIPT}
 
+BYTES = Amount(PER_BYTE, lambda done: sum(received_bytes_of(each.stdout) for each in done))
+REQUESTS = Amount(PER_TRANSACTION, lambda done: sum(requests_of(each.stdout) for each in done))
+ECHOES = Amount(PER_TRANSACTION, lambda done: sum(echoes_of(each.stdout) for each in done))
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -49,7 +58,8 @@ class Workload:
 
     ``expected_s`` is how long one run of the script takes. A ``cold`` workload has every cache emptied before each
     run and makes ``calls`` runs in a trial; the others make one. ``tools``: each with the command that prints its
-    version. ``servers`` run on the second endpoint. ``senders``: how many machines send.
+    version. ``servers`` run on the second endpoint. ``senders``: how many machines send. ``amount``: what its costs
+    are divided by; without one they are not measured.
     """
 
     name: str
@@ -63,6 +73,12 @@ class Workload:
     cold: bool = False
     calls: Callable[[Lengths], int] = lambda lengths: 1
     senders: int = 1
+    amount: Amount | None = None
+
+    @property
+    def all_metrics(self) -> tuple[str, ...]:
+        """Its metrics and those of its costs."""
+        return (*self.metrics, *(self.amount.metrics if self.amount else ()))
 
     @property
     def kind(self) -> str:
@@ -120,6 +136,7 @@ def _tcp_rr(name: str, size: int) -> Workload:
     return Workload(
         name, f"one small request and its answer of {size} bytes at a time over one kept TCP connection (wrk and "
         "nginx)", ("rate", "latency"), _WEB_TOOLS, scripts.web(1, _path(size)), _request_s, _web_servers, _WRK_FILES,
+        amount=REQUESTS,
     )
 
 
@@ -133,6 +150,7 @@ def _udp_rr(name: str, size: int, per_second: int) -> Workload:
     return Workload(
         name, f"one message of {size} bytes and its echo at a time over UDP (sockperf)", ("rate", "latency", "loss"),
         _ECHO_TOOLS, scripts.once(scripts.ping_pong(size), parse_ping_pong), _echo_s, _echo_servers,
+        amount=ECHOES,
     )
 
 
@@ -140,7 +158,7 @@ def _tcp_crr(name: str, size: int) -> Workload:
     return Workload(
         name, f"a TCP connection for each request and its answer of {size} bytes, one at a time (wrk and nginx)",
         ("rate",), _WEB_TOOLS, scripts.web_connects(_path(size)), lambda lengths: 0.1 + lengths.request_s,
-        _web_servers, _WRK_FILES,
+        _web_servers, _WRK_FILES, amount=REQUESTS,
     )
 
 
@@ -149,7 +167,7 @@ def _tcp_stream(name: str, flows: int) -> Workload:
     return Workload(
         name, f"{counted} as fast as it goes, {PINNED_CONGESTION_CONTROL}, counted at the receiver (iperf3)",
         ("throughput", "retransmits", "packet_size"), _STREAM_TOOLS, scripts.streams(flows), _stream_s,
-        _iperf3_servers(flows),
+        _iperf3_servers(flows), amount=BYTES,
     )
 
 
@@ -166,7 +184,7 @@ def _http(name: str, size: int) -> Workload:
     return Workload(
         name, f"GET {_path(size)} over {WEB_CONNECTIONS} kept connections in a closed loop, answers of {size} bytes "
         "(wrk and nginx)", ("rate", "latency"), _WEB_TOOLS, scripts.web(WEB_CONNECTIONS, _path(size)), _request_s,
-        _web_servers, _WRK_FILES,
+        _web_servers, _WRK_FILES, amount=REQUESTS,
     )
 
 
@@ -190,7 +208,7 @@ def _incast(name: str, senders: int) -> Workload:
     return Workload(
         name, f"a TCP flow from each of {senders} machines on other nodes to one, all at once (iperf3)",
         ("throughput", "retransmits", "packet_size"), _STREAM_TOOLS, scripts.incast, _stream_s,
-        _iperf3_servers(senders), senders=senders,
+        _iperf3_servers(senders), senders=senders, amount=BYTES,
     )
 
 

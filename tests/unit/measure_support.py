@@ -11,6 +11,7 @@ from typing import Any
 
 from emu.errors import LabError
 from emu.live.lab import Completed
+from emu.live.usage import Usage
 from emu.measure.metrics import METRICS
 from emu.measure.results import ResultFolder, Sample, spec_of
 
@@ -110,6 +111,7 @@ class FakeLab:
 
     answer: Callable[[Sequence[str]], Completed]
     dead: bool = False
+    clock_ns: int = 0
     log: list[str] = field(default_factory=list)
     plan: Any = field(default_factory=lambda: SimpleNamespace(
         spec="l2:proxy_arp=controller", design="l2", params={"proxy_arp": "controller"}, endpoints=("ctr-1", "ctr-4"),
@@ -124,6 +126,11 @@ class FakeLab:
 
     def run_together(self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float) -> list[Completed]:
         return [self.run(argv, timeout_s) for _, argv in commands]
+
+    def usage(self) -> Usage:
+        self.clock_ns += 1_000_000
+        parts = dict.fromkeys(("client", "switch", "controller", "softirq"), self.clock_ns)
+        return Usage(parts, {7: self.clock_ns}, {"switch": 2**24, "controller": 2**25}, 1000 * self.clock_ns, False)
 
     def spawn(self, argv: Sequence[str]) -> FakeProcess:
         self.log.append(f"spawn {argv[0]}")
