@@ -10,12 +10,13 @@ from typing import Any
 from emu.measure.metrics import METRICS, PER_BYTE, PER_TRANSACTION
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell
-from emu.measure.workloads import workloads_named
+from emu.measure.workloads import Workload, workloads_named
 
 
 @dataclass(frozen=True)
 class Question:
-    """A measured quantity as figures and tables name it. Values times ``scale`` are in ``unit``."""
+    """A measured quantity as figures and tables name it. Values times ``scale`` are in ``unit``. ``varied``: the
+    heading beside parameters, where it is another one."""
 
     workload: str
     metric: str
@@ -23,6 +24,14 @@ class Question:
     heading: str
     unit: str
     scale: float = 1.0
+    varied: str = ""
+
+    def under(self, workload: Workload) -> Question:
+        """The same asked of a workload that has parameters."""
+        if not workload.parameters:
+            return self
+        return replace(self, workload=workload.name, noun=f"{self.noun} ({workload.parameters})",
+                       heading=f"{self.varied or self.heading} ({workload.parameters})")
 
     @property
     def higher_is_better(self) -> bool:
@@ -33,7 +42,7 @@ DASH = "\N{EN DASH}"
 QUESTIONS = (
     Question("ping", "rtt", "round trip", "Round trip", "µs"),
     Question("tcp_rr", "rate", "request rate on one connection", "Requests, one connection", "1/s"),
-    Question("tcp_stream", "throughput", "TCP throughput", "One TCP stream", "Gbit/s", 1e-9),
+    Question("tcp_stream", "throughput", "TCP throughput", "One TCP stream", "Gbit/s", 1e-9, "TCP streams"),
     Question("http", "rate", "HTTP request rate", "HTTP, eight connections", "1/s"),
     Question("udp_rr", "latency", "UDP echo time", "UDP echo", "µs"),
     Question("tcp_crr", "rate", "rate of requests with a connection each", "Connection a request", "1/s"),
@@ -45,15 +54,20 @@ QUESTIONS = (
 )
 """What reports answer, a column each, where it was measured."""
 
+COSTS = (
+    Question("tcp_stream", PER_BYTE, "CPU time per byte", "CPU: one TCP stream", "ns a byte",
+             varied="CPU: TCP streams"),
+    Question("udp_rr", PER_TRANSACTION, "CPU time per UDP echo", "CPU: UDP echo", "µs an echo", 1e-3),
+    Question("tcp_rr", PER_TRANSACTION, "CPU time per request", "CPU: one connection", "µs a request", 1e-3),
+)
+"""What the figure of CPU time shows."""
 
-def questions(workloads: Iterable[str]) -> list[Question]:
-    """The questions that a run under ``workloads`` answers: of a workload with parameters too, which then are named."""
+
+def questions(workloads: Iterable[str], asked: Sequence[Question] = QUESTIONS) -> list[Question]:
+    """Those ``asked`` that a run under ``workloads`` answers: of a workload with parameters too, which are named then.
+    """
     named = workloads_named(workloads).values()
-    return [
-        replace(question, workload=workload.name,
-                heading=f"{question.heading} ({workload.parameters})" if workload.parameters else question.heading)
-        for question in QUESTIONS for workload in named if workload.kind == question.workload
-    ]
+    return [question.under(workload) for question in asked for workload in named if workload.kind == question.workload]
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ def samples(designs: Sequence[str], blocks: int = 6, workloads: Sequence[str] = 
             wanted = [("ping", "rtt", rtt, 20), ("ping", "loss", 0, 1), ("tcp_rr", "rate", rate, 1),
                       ("tcp_rr", "latency", latency, 20), ("tcp_stream", "throughput", throughput, 1),
                       ("tcp_stream", "retransmits", 0, 1), ("tcp_stream", "packet_size", 1400, 1),
+                      ("tcp_stream", "cpu_per_byte", 8e9 / throughput, 1),
+                      ("tcp_stream", "cpu_per_byte_switch", 5e9 / throughput, 1),
                       ("http", "rate", 2 * rate, 1), ("http", "latency", 4 * latency, 20),
                       ("first_packet", "latency", 10 * rtt, 3)]
             for workload, metric, value, count in wanted:

@@ -96,7 +96,8 @@ def test_what_a_run_answers_is_named_with_its_parameters() -> None:
     names = ["tcp_stream:flows=4", "ping", "tcp_stream", "of another version"]
     assert list(workloads_named(names)) == ["ping", "tcp_stream:flows=4", "tcp_stream"]
     assert [question.heading for question in questions(names)] == [
-        "Round trip", "One TCP stream (flows=4)", "One TCP stream"]
+        "Round trip", "TCP streams (flows=4)", "One TCP stream"]
+    assert questions(names)[1].noun == "TCP throughput (flows=4)"
     assert list(in_order([parse_workload("ping"), parse_workload("http")])) == ["ping", "http"]
 
 
