@@ -72,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--out", type=Path, metavar="DIR", help="a new folder for what is written")
     compare = verb("compare", "measure designs side by side and write a report")
     compare.add_argument("designs", nargs="*", metavar="DESIGN")
-    compare.add_argument("--workload", action="append", metavar="W", dest="workloads", help="may be repeated")
+    compare.add_argument("--workload", action="append", metavar="W", dest="workloads",
+                         help="as in ping or udp_rr:size=512; may be repeated")
     compare.add_argument("--profile", default="standard", help="quick, standard (default) or paper")
     compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
     compare.add_argument("--resume", action="store_true", help=argparse.SUPPRESS)

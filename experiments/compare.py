@@ -19,14 +19,14 @@ drawn anew, and a ratio compares values of the same block only.
 
 import _environment
 
-from emu.measure.words import QUESTIONS, claim, differs
-from emu.measure.workloads import WORKLOADS
+from emu.measure.words import claim, differs, questions
+from emu.measure.workloads import DEFAULT_WORKLOADS
 
 
 def main() -> int:
     """Measure everything and print each difference from bare that is shown."""
-    folder, summary = _environment.measure(__doc__, list(WORKLOADS))
-    for question in QUESTIONS:
+    folder, summary = _environment.measure(__doc__, DEFAULT_WORKLOADS)
+    for question in questions(DEFAULT_WORKLOADS):
         for spec in summary.specs:
             cell = summary.cell(spec, question.workload, question.metric)
             if cell is not None and cell.ratio is not None and differs(cell.ratio):

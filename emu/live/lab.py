@@ -27,6 +27,7 @@ from emu.live.linux import CAP_NET_RAW, has_capability
 from emu.live.process import wait_until
 from emu.live.sweep import Miss
 from emu.live.tree import Tree
+from emu.live.usage import Usage
 from emu.model import Hop, Plan
 from emu.scenario import read
 
@@ -149,6 +150,15 @@ class Lab:
             raise KeyError(name)
         return LabMachine(self.tree, name)
 
+    def run_together(
+        self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> list[Completed]:
+        """Run commands (the name of a machine, words) at the same time; returns when all have ended, in their order.
+        One that runs out of time is a ``LabError``."""
+        words = [(name, list(argv)) for name, argv in commands]
+        answers = self.tree.request("run_together", commands=words, timeout_s=timeout_s)
+        return [Completed(tuple(argv), *answer) for (_, argv), answer in zip(words, answers, strict=True)]
+
     def write(self, path: str, text: str) -> None:
         """Put a file on the lab's own /run or /tmp."""
         if Path(path).parts[:2] not in (("/", "run"), ("/", "tmp")):
@@ -212,6 +222,11 @@ class Lab:
         """Return when a running capture has seen every frame that left one end of a link come in at the other; soon,
         too, if one never does: it is lost. ``peers``: for each end of a link the other."""
         self.tree.request("settle", number=number, peers=dict(peers))
+
+    def usage(self) -> Usage:
+        """CPU time by part, memory and bytes on the underlay so far; two snapshots tell what lies between."""
+        taken: Usage = self.tree.request("usage")
+        return taken
 
     def facts(self) -> dict[str, Any]:
         """What the lab runs on, and offloads, MTU, sysctls and congestion control of its endpoints."""

@@ -63,6 +63,10 @@ class Namespace:
                 if path.exists():
                     path.write_text(value)
 
+    def sent_bytes(self, device: str) -> int:
+        """Bytes that a device has sent, Ethernet headers included."""
+        return int(self.route.get_links(self.index(device))[0].get_attr("IFLA_STATS64")["tx_bytes"])
+
     def sysctl(self, key: str) -> str | None:
         """A sysctl of this namespace, or ``None`` where the kernel does not have it."""
         path = Path("/proc/sys", *key.split("."))

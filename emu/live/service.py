@@ -10,19 +10,21 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 from emu.errors import LabError
 from emu.frames import Frame
-from emu.live import namespaces, transfer
+from emu.live import namespaces, transfer, usage
 from emu.live.capture import Capture
 from emu.live.hosts import LabCLI, mininet_of
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
 from emu.live.process import run, wait_until
 from emu.live.sweep import Miss, Pair, sweep
+from emu.live.usage import Usage
 from emu.live.vswitch import CONTROLLER_ADDRESS, VSwitch
 from emu.model import SWITCH, Plan
 from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
@@ -142,6 +144,13 @@ class Service:
             self._end(process)
             raise LabError(f"{name}: {' '.join(argv)} did not end within {timeout_s:g} s") from None
         return process.returncode, out, err
+
+    def run_together(
+        self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float
+    ) -> list[tuple[int, str, str]]:
+        """``run`` for several commands (machine, words), started at once; returns when all have ended."""
+        with ThreadPoolExecutor(len(commands)) as pool:
+            return list(pool.map(lambda command: self.run(command[0], command[1], timeout_s), commands))
 
     def spawn(self, name: str, argv: Sequence[str]) -> int:
         """Start a command that stays; its process number inside the lab."""
@@ -271,6 +280,16 @@ class Service:
                 for name in endpoints
             },
         }
+
+    def usage(self) -> Usage:
+        """CPU time, memory and bytes sent so far. Between two of these, no other request's commands should end: they
+        would count as the client's."""
+        processes = {"switch": self.vswitch.pid}
+        if self.controller is not None:
+            processes["controller"] = self.controller.pid
+        servers = [pid for pid, (process, _) in self.spawned.items() if process.poll() is None]
+        sent_bytes = sum(self.spaces[node.name].sent_bytes("eth0") for node in self.plan.nodes)
+        return usage.take(processes, servers, sent_bytes)
 
     def _mtu(self, name: str) -> int:
         space = self.spaces[name]

@@ -86,6 +86,11 @@ class VSwitch:
         if bad.strip():
             raise LabError(f"Open vSwitch refused a port: {' '.join(bad.split())}")
 
+    @property
+    def pid(self) -> int:
+        """The daemon's process number inside the lab."""
+        return int((RUN_FOLDER / "ovs-vswitchd.pid").read_text())
+
     def version(self) -> str:
         """The daemon's version, as in ``3.1.0``."""
         return self._run("ovs-vswitchd", "--version").split("\n")[0].split()[-1]

@@ -11,7 +11,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from emu.measure.workloads import Lengths, Workload, trial_s
+from emu.measure.scripts import Lengths
+from emu.measure.workloads import Workload, trial_s
 
 MINIMUM_BLOCKS = 6
 """Below this no 95 % interval of a median exists without assumptions: five values cover it with 93.75 % only."""

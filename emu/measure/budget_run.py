@@ -13,7 +13,7 @@ from emu.live.servers import WEB_PORT, start, web_server
 from emu.measure.budget import REQUESTS, Batch, Budget, RoundTrip, account, exchanges
 from emu.measure.parsers import PING_WARMUP_PACKETS as WARMUP
 from emu.measure.parsers import echo_times_us
-from emu.measure.workloads import PING_INTERVAL_S
+from emu.measure.scripts import PING_INTERVAL_S
 from emu.walk.join import in_order, join
 from emu.walk.topology import Topology, topology
 

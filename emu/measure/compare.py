@@ -24,8 +24,9 @@ from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
 from emu.measure.results import RUN_FORMAT, ResultFolder
 from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
+from emu.measure.scripts import senders
 from emu.measure.summary import REFERENCE
-from emu.measure.workloads import UNBUILT_WORKLOADS, WORKLOADS, Workload
+from emu.measure.workloads import Workload, in_order, parse_workload
 from emu.model import Plan
 from emu.output import refuse_impossible
 
@@ -41,13 +42,15 @@ ABORT_AGAIN_S = 0.1
 
 def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path) -> list[str]:
     """Everything wrong with a comparison that is asked for, before anything is built."""
-    problems = [f"workload '{name}' is not built yet" if name in UNBUILT_WORKLOADS
-                else f"there is no workload '{name}'; there are: {', '.join(WORKLOADS)}"
-                for name in workloads if name not in WORKLOADS]
-    problems += [f"workload '{name}' is named twice" for name in _repeated(workloads)]
+    problems: list[str] = []
+    chosen = _parse(workloads, problems)
+    problems += [f"workload '{name}' is named twice" for name in _repeated([workload.name for workload in chosen])]
     problems += [f"design '{spec}' is named twice" for spec in _repeated([plan.spec for plan in plans])]
     problems += [f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
                  for plan in plans if plan.endpoints is None]
+    problems += [f"{workload.name}: in this scenario {plan.spec} has only {len(found)} on other nodes than the receiver"
+                 for workload in chosen for plan in plans if plan.endpoints is not None
+                 and len(found := senders(plan, workload.senders)) < workload.senders]
     if profile not in PROFILES:
         problems.append(f"there is no profile '{profile}'; there are: {', '.join(PROFILES)}")
     try:
@@ -55,6 +58,17 @@ def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, o
     except UsageError as error:
         problems += error.problems
     return problems
+
+
+def _parse(texts: Sequence[str], problems: list[str]) -> list[Workload]:
+    """The workloads that are named; what is wrong with the others is added to ``problems``."""
+    chosen = []
+    for text in texts:
+        try:
+            chosen.append(parse_workload(text))
+        except UsageError as error:
+            problems += error.problems
+    return chosen
 
 
 def _repeated(words: Sequence[str]) -> list[str]:
@@ -72,7 +86,7 @@ def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: 
     problems = problems_of(plans, workloads, profile, out)
     if problems:
         raise UsageError(*problems)
-    chosen = {name: WORKLOADS[name] for name in WORKLOADS if name in workloads}
+    chosen = in_order([parse_workload(text) for text in workloads])
     with ExitStack() as stack:
         for plan in plans:
             choose(plan, sorted({tool for workload in chosen.values() for tool in workload.tools}))

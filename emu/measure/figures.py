@@ -36,6 +36,7 @@ from emu.measure.results import ResultFolder
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell, Summary
 from emu.measure.words import (
+    COSTS,
     LATENCY_OF_REQUESTS,
     QUESTIONS,
     UNTRUSTED,
@@ -43,6 +44,7 @@ from emu.measure.words import (
     conditions,
     finding,
     number,
+    questions,
     ratio_text,
 )
 
@@ -76,6 +78,10 @@ class Subject:
     @cached_property
     def labels(self) -> dict[str, str]:
         return {spec: style.label for spec, style in self.styles.items()}
+
+    @cached_property
+    def questions(self) -> list[Question]:
+        return questions(self.run["workloads"])
 
     def cells(self, question: Question) -> list[Cell]:
         """The cells that answer ``question``, in the order of the designs."""
@@ -144,15 +150,26 @@ def _cdf(question: Question, label: str, note: str) -> Callable[[Subject], tuple
 
 
 def _rates(subject: Subject) -> tuple[str, Figure] | None:
-    """How much gets through: throughput and rates, on axes from 0."""
-    asked = [question for question in QUESTIONS if question.higher_is_better and subject.cells(question)]
+    """How much gets through: throughput and rates."""
+    return _from_zero(subject, [question for question in subject.questions if question.higher_is_better])
+
+
+def _cpu(subject: Subject) -> tuple[str, Figure] | None:
+    """What it costs: CPU time of the lab's processes."""
+    return _from_zero(subject, questions(subject.run["workloads"], COSTS), "CPU time of clients, server, switch and "
+                      "controller, and softirq time where the kernel keeps it apart.")
+
+
+def _from_zero(subject: Subject, questions: Sequence[Question], *sentences: str) -> tuple[str, Figure] | None:
+    """Answers on axes that begin at 0, a part a question."""
+    asked = [question for question in questions if subject.cells(question)]
     if not asked:
         return None
     title = subject.finding(*asked)
     heights = [ROW * len(subject.cells(question)) for question in asked]
     blocks = max(len(cell.blocks) for question in asked for cell in subject.cells(question))
     sheet = subject.sheet(title, sum(heights) + len(asked) * (HEADING + TICKS), f"{blocks} interleaved blocks. {MARKS} "
-                          "Axes begin at 0.")
+                          "Axes begin at 0.", *sentences)
     for question, height in zip(asked, heights, strict=True):
         ax = sheet.axes(HEADING, height, TICKS, ROWS_WIDTH)
         rows = [_row(subject, cell, question) for cell in subject.cells(question)]
@@ -177,7 +194,7 @@ def _ratios(subject: Subject) -> tuple[str, Figure] | None:
     """All ratios to bare on one logarithmic axis."""
     parts: dict[Question, list[Row]] = {}
     sources: list[str] = []
-    for question in QUESTIONS:
+    for question in subject.questions:
         for cell in subject.cells(question):
             if cell.ratio is not None and cell.design != REFERENCE:
                 known = band(subject.run, cell)
@@ -257,6 +274,7 @@ DRAWINGS: Mapping[str, Callable[[Subject], tuple[str, Figure] | None]] = {
     "rates": _rates,
     "ratios": _ratios,
     "first-packet": _first_packet,
+    "cpu": _cpu,
     FIGURE: _latency_budget,
 }
 """The figures by the name of their files, in the order of the report."""

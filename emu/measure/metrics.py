@@ -9,13 +9,16 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Metric:
     """A measured quantity. ``better`` is ``higher`` or ``lower``; ``is_cost``: its ratio to bare says what a design
-    costs (shares such as ``loss`` are 0 in a healthy run and have no ratio)."""
+    costs (``loss``, or what an idle controller spends, are 0 in a healthy run: these and parts have no ratio)."""
 
     name: str
     unit: str
     better: str
     is_cost: bool
 
+
+PER_BYTE, PER_TRANSACTION = "cpu_per_byte", "cpu_per_transaction"
+COST_PARTS = ("client", "server", "switch", "controller", "softirq")
 
 METRICS = {
     metric.name: metric
@@ -27,10 +30,18 @@ METRICS = {
         Metric("loss", "1", "lower", is_cost=False),
         Metric("retransmits", "1", "lower", is_cost=False),
         Metric("packet_size", "B", "lower", is_cost=False),
+        *(Metric(name, "ns", "lower", is_cost=True) for name in (PER_BYTE, PER_TRANSACTION)),
+        *(Metric(f"{name}_{part}", "ns", "lower", is_cost=False)
+          for name in (PER_BYTE, PER_TRANSACTION) for part in COST_PARTS),
+        Metric("underlay_bytes", "1", "lower", is_cost=True),
+        Metric("memory_switch", "B", "lower", is_cost=False),
+        Metric("memory_controller", "B", "lower", is_cost=False),
     )
 }
 """``rtt``: one packet there and back. ``latency``: one request and its answer. ``retransmits``: share of the
-segments sent. ``packet_size``: bytes per frame that the sender handed to its interface, Ethernet header included."""
+segments sent. ``packet_size``: bytes per frame that the sender handed to its interface, Ethernet header included.
+``cpu_per_...``: CPU time of all the lab's processes, and of each part. ``underlay_bytes``: bytes that nodes sent on the
+underlay per byte of payload. ``memory_...``: resident."""
 
 
 @dataclass(frozen=True)

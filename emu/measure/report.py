@@ -16,12 +16,13 @@ from emu.look import tokens
 from emu.measure.budget import SEGMENTS
 from emu.measure.budget_view import estimate_text, p99_text, read_budgets
 from emu.measure.figures import Drawn, Subject, draw
+from emu.measure.metrics import COST_PARTS
 from emu.measure.published import held, order, sources, why
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
 from emu.measure.verdict import was_interrupted
-from emu.measure.words import QUESTIONS, Question, conditions, differs, interval_text, number, ratio_text
-from emu.measure.workloads import WORKLOADS
+from emu.measure.words import Question, conditions, cost_questions, differs, interval_text, number, ratio_text
+from emu.measure.workloads import workloads_named
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def redraw(path: Path) -> Path:
 def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     """The page."""
     summary = subject.summary
-    asked = [question for question in QUESTIONS if subject.cells(question)]
+    asked = [question for question in subject.questions if subject.cells(question)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=number, estimate=estimate_text, p99=p99_text, ratio=ratio_text)
     template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
@@ -78,9 +79,24 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
         segments=[name for name in SEGMENTS if any(name in budget.segments for budget in subject.budgets)],
         labels=subject.labels,
         cells=[(cell, cell.entry(), subject.labels[cell.spec]) for cell in summary.cells.values()],
-        workloads=[WORKLOADS[name] for name in WORKLOADS if name in stored.run["workloads"]],
+        workloads=list(workloads_named(stored.run["workloads"]).values()),
         facts=_facts(stored),
+        costs=_costs(subject),
     )
+
+
+def _costs(subject: Subject) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """Of each workload with costs: its heading, and of each part (the whole first) a value a design."""
+    tables = []
+    for question in cost_questions(subject.run["workloads"]):
+        names = {"in all": question.metric, **{part: question.part(part) for part in COST_PARTS}}
+        cells = {name: [subject.summary.cell(spec, question.workload, metric) for spec in subject.summary.specs]
+                 for name, metric in names.items()}
+        rows = [(name, [number(cell.median.value) if cell else "" for cell in row])
+                for name, row in cells.items() if any(row)]
+        if rows:
+            tables.append((question.heading, rows))
+    return tables
 
 
 def _headlines(subject: Subject, asked: Sequence[Question]) -> list[str]:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from emu.errors import LabError
 from emu.live.servers import Server, start
 from emu.measure.blocks import Trial
+from emu.measure.cost import costs
 from emu.measure.metrics import METRICS, Reading
 from emu.measure.parsers import BadOutput
 from emu.measure.results import ResultFolder, Sample
-from emu.measure.workloads import Lengths, Workload
+from emu.measure.scripts import Call, Ends, Lengths, senders
+from emu.measure.workloads import Workload
 
 if TYPE_CHECKING:
     from emu.live.lab import Completed, Lab, Process
@@ -59,12 +61,12 @@ class Bench:
         })
 
     def prepare(self, workloads: Sequence[Workload]) -> None:
-        """Start the servers of ``workloads`` on the second endpoint and put down the clients' files."""
+        """Start all servers of ``workloads`` on the second endpoint and put down the clients' files."""
         for workload in workloads:
             for path, text in workload.files.items():
                 self.lab.write(path, text)
-            if workload.server is not None:
-                self._serve(workload.server(self._address))
+            for server in workload.servers(self._address):
+                self._serve(server)
 
     @property
     def _address(self) -> str:
@@ -77,9 +79,8 @@ class Bench:
         self._servers[server.argv] = start(self.lab, self.endpoints[1], server)
 
     def restart(self, workload: Workload) -> None:
-        """A fresh server after a failed trial, whose half-finished test may still occupy the old one."""
-        if workload.server is not None:
-            server = workload.server(self._address)
+        """Fresh servers after a failed trial, whose half-finished test may still occupy the old ones."""
+        for server in workload.servers(self._address):
             with suppress(LabError):
                 self._servers.pop(server.argv).stop()
             self._serve(server)
@@ -103,17 +104,35 @@ class Bench:
         return samples
 
     def _calls(self, trial: Trial, workload: Workload) -> Iterator[list[Reading]]:
-        argv = list(workload.client(self._address, self.lengths))
+        ends = Ends(*self.endpoints, self._address, senders(self.lab.plan, workload.senders))
+        timeout_s = workload.expected_s(self.lengths) + PATIENCE_S
         for _ in range(workload.calls(self.lengths)):
             if workload.cold:
                 self.lab.cool()
-            started = self.now()
-            done = self.lab[self.endpoints[0]].run(argv, timeout_s=workload.expected_s(self.lengths) + PATIENCE_S)
-            self.folder.add_call(f"{trial.workload}-{self.lab.plan.design}", {
-                "design": self.spec, "machine": self.endpoints[0], "trial": trial.index, "t": started,
-                "argv": argv, "returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr,
+            script = workload.script(ends, self.lengths)
+            done: list[Completed] | None = None
+            cost: list[Reading] = []
+            while True:
+                try:
+                    calls = script.send(done)  # type: ignore[arg-type]  # a generator is started by sending None
+                except StopIteration as end:
+                    yield end.value + cost  # of the last batch: those before were warm-up
+                    break
+                before = self.lab.usage() if workload.amount else None
+                done = self._run(trial, workload, calls, timeout_s)
+                if workload.amount and before:
+                    cost = costs(workload.amount.metric, workload.amount.count(done), before, self.lab.usage())
+
+    def _run(self, trial: Trial, workload: Workload, calls: Sequence[Call], timeout_s: float) -> list[Completed]:
+        """Run calls at the same time, and keep what they printed."""
+        started = self.now()
+        completed = self.lab.run_together([(call.machine, call.argv) for call in calls], timeout_s)
+        for call, done in zip(calls, completed, strict=True):
+            self.folder.add_call(f"{workload.kind}-{self.lab.plan.design}", {
+                "design": self.spec, "machine": call.machine, "trial": trial.index, "t": started,
+                "argv": list(call.argv), "returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr,
             })
-            yield workload.parse(done.stdout, done.stderr, done.returncode)
+        return completed
 
     def _sample(self, trial: Trial, metric: str, value: float | None, error: str | None) -> Sample:
         return Sample(

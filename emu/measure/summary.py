@@ -14,7 +14,7 @@ from emu.measure.metrics import METRICS
 from emu.measure.results import SUMMARY_FORMAT, Stored, spec_of
 from emu.measure.stats import Estimate, block_medians, block_ratios, median_over_blocks
 from emu.measure.verdict import Verdict, judge
-from emu.measure.workloads import WORKLOADS
+from emu.measure.workloads import workloads_named
 
 REFERENCE = "bare"
 
@@ -103,7 +103,7 @@ def summarise(stored: Stored) -> Summary:
 
 
 def _metrics_of(workloads: Sequence[str]) -> list[tuple[str, str]]:
-    return [(w.name, metric) for w in WORKLOADS.values() if w.name in workloads for metric in w.metrics]
+    return [(w.name, metric) for w in workloads_named(workloads).values() for metric in w.all_metrics]
 
 
 def _medians_only(cells: Mapping[tuple[str, str, str], Cell]) -> dict[tuple[str, str, str], float]:

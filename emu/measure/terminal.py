@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from emu.measure.summary import REFERENCE, Cell, Summary
-from emu.measure.words import QUESTIONS, Question, number, ratio_text
+from emu.measure.words import Question, number, questions, ratio_text
 
 
 def table(summary: Summary) -> str:
     """A row a design: medians, and behind each the ratio to bare with its interval; then how far to trust it."""
-    asked = [question for question in QUESTIONS if any(_cell(summary, spec, question) for spec in summary.specs)]
+    asked = [question for question in questions(dict.fromkeys(workload for _, workload, _ in summary.cells))
+             if any(_cell(summary, spec, question) for spec in summary.specs)]
     rows = [["", *(f"{question.heading}, {question.unit}" for question in asked)]]
     for spec in summary.specs:
         rows.append([spec, *(_text(_cell(summary, spec, question), question) for question in asked)])

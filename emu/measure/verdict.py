@@ -23,6 +23,12 @@ SMALL_BUFFER_BYTES = 4 << 20
 
 ETHERNET_HEADER_BYTES = 14
 
+INCAST = "incast"
+"""Drops are what this workload is about, no fault of the run."""
+
+STREAMS = ("tcp_stream", "udp_stream", "rr_under_load", INCAST)
+"""Workloads that send in bursts."""
+
 INTERRUPTED = "the run was interrupted; what it had measured until then is here"
 
 
@@ -83,7 +89,7 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
           for spec, errors in run["controller_errors"].items() if errors),
         *_drops(medians),
         *([] if asked_offload else _super_packets(facts, medians)),
-        *_small_buffers(facts),
+        *_small_buffers(facts, run["workloads"]),
     )
     return Verdict(reasons, tuple(_notes(run, facts, tunnels, torn)))
 
@@ -201,7 +207,7 @@ def _drops(medians: Mapping[tuple[str, str, str], float]) -> list[Reason]:
     return [
         Reason(f"{spec}, {workload}: {share:.2%} of the segments were sent again", "drops", spec, workload)
         for (spec, workload, metric), share in medians.items()
-        if metric == "retransmits" and share >= MOST_RETRANSMITS
+        if metric == "retransmits" and share >= MOST_RETRANSMITS and workload.partition(":")[0] != INCAST
     ]
 
 
@@ -216,12 +222,13 @@ def _super_packets(facts: Mapping[str, Mapping[str, Any]],
     ]
 
 
-def _small_buffers(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
+def _small_buffers(facts: Mapping[str, Mapping[str, Any]], workloads: Sequence[str]) -> list[Reason]:
     small = {min(fact["socket_buffers"].values()) for fact in facts.values() if fact["datapath"] != "kernel"}
     if not small or min(small) >= SMALL_BUFFER_BYTES:
         return []
-    return [Reason(f"socket buffers of {min(small):,} bytes drop bursts at the userspace switch (runs as root raise "
-                   "them)", "small buffers", workload="tcp_stream")]
+    return [Reason(f"{workload}: socket buffers of {min(small):,} bytes drop bursts at the userspace switch (runs as "
+                   "root raise them)", "small buffers", workload=workload)
+            for workload in workloads if workload.partition(":")[0] in STREAMS]
 
 
 def _notes(run: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]], tunnels: Mapping[str, frozenset[str]],

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import log
 from typing import Any
 
-from emu.measure.metrics import METRICS
+from emu.measure.metrics import METRICS, PER_BYTE, PER_TRANSACTION
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell
+from emu.measure.workloads import Workload, workloads_named
 
 
 @dataclass(frozen=True)
 class Question:
-    """A measured quantity as figures and tables name it. Values times ``scale`` are in ``unit``."""
+    """A measured quantity as figures and tables name it. Values times ``scale`` are in ``unit``. ``varied``: the
+    heading beside parameters, where it is another one."""
 
     workload: str
     metric: str
@@ -22,6 +24,14 @@ class Question:
     heading: str
     unit: str
     scale: float = 1.0
+    varied: str = ""
+
+    def under(self, workload: Workload) -> Question:
+        """The same asked of a workload that has parameters."""
+        if not workload.parameters:
+            return self
+        return replace(self, workload=workload.name, noun=f"{self.noun} ({workload.parameters})",
+                       heading=f"{self.varied or self.heading} ({workload.parameters})")
 
     @property
     def higher_is_better(self) -> bool:
@@ -32,11 +42,53 @@ DASH = "\N{EN DASH}"
 QUESTIONS = (
     Question("ping", "rtt", "round trip", "Round trip", "µs"),
     Question("tcp_rr", "rate", "request rate on one connection", "Requests, one connection", "1/s"),
-    Question("tcp_stream", "throughput", "TCP throughput", "One TCP stream", "Gbit/s", 1e-9),
+    Question("tcp_stream", "throughput", "TCP throughput", "One TCP stream", "Gbit/s", 1e-9, "TCP streams"),
     Question("http", "rate", "HTTP request rate", "HTTP, eight connections", "1/s"),
+    Question("udp_rr", "latency", "UDP echo time", "UDP echo", "µs"),
+    Question("tcp_crr", "rate", "rate of requests with a connection each", "Connection a request", "1/s"),
+    Question("udp_stream", "throughput", "loss-free UDP rate", "UDP without loss", "Gbit/s", 1e-9),
+    Question("rr_under_load", "rtt", "round trip while a stream fills the link", "Round trip under load", "µs"),
+    Question("rr_under_load", "throughput", "TCP throughput beside pings", "TCP stream beside pings", "Gbit/s", 1e-9),
+    Question("incast", "throughput", "incast throughput", "Incast", "Gbit/s", 1e-9),
     Question("first_packet", "latency", "first-packet time", "First packet, cold caches", "µs"),
 )
-"""What every report answers, a column each."""
+"""What reports answer, a column each, where it was measured."""
+
+COSTS = (
+    Question("tcp_stream", PER_BYTE, "CPU time per byte", "CPU: one TCP stream", "ns a byte",
+             varied="CPU: TCP streams"),
+    Question("udp_rr", PER_TRANSACTION, "CPU time per UDP echo", "CPU: UDP echo", "µs an echo", 1e-3),
+    Question("tcp_rr", PER_TRANSACTION, "CPU time per request", "CPU: one connection", "µs a request", 1e-3),
+)
+"""What the figure of CPU time shows."""
+
+
+def questions(workloads: Iterable[str], asked: Sequence[Question] = QUESTIONS) -> list[Question]:
+    """Those ``asked`` that a run under ``workloads`` answers: of a workload with parameters too, which are named then.
+    """
+    named = workloads_named(workloads).values()
+    return [question.under(workload) for question in asked for workload in named if workload.kind == question.workload]
+
+
+@dataclass(frozen=True)
+class CostQuestion:
+    """CPU time by part under a workload, as the report's table of costs names it; ``metric`` is the whole."""
+
+    workload: str
+    metric: str
+    heading: str
+
+    def part(self, part: str) -> str:
+        """The metric of one part."""
+        return f"{self.metric}_{part}"
+
+
+def cost_questions(workloads: Iterable[str]) -> list[CostQuestion]:
+    """What is told of costs in a run under ``workloads``."""
+    per = {PER_BYTE: "ns per byte", PER_TRANSACTION: "ns per request"}
+    return [CostQuestion(workload.name, workload.amount.metric, f"{workload.name}, {per[workload.amount.metric]}")
+            for workload in workloads_named(workloads).values() if workload.amount]
+
 
 UNTRUSTED = "These figures are not to be trusted"
 LATENCY_OF_REQUESTS = Question("tcp_rr", "latency", "request time", "Request on one connection", "µs")

@@ -19,11 +19,11 @@ def compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) 
     """``emu compare``."""
     from emu.measure.compare import compare, problems_of
     from emu.measure.progress import Progress
-    from emu.measure.workloads import WORKLOADS
+    from emu.measure.workloads import DEFAULT_WORKLOADS
 
     if arguments.resume:
         problems.append("--resume is not built yet")
-    workloads = arguments.workloads or list(WORKLOADS)
+    workloads = arguments.workloads or list(DEFAULT_WORKLOADS)
     out = folder_for(arguments)
     refuse(problems + problems_of(plans, workloads, arguments.profile, out))
     folder = compare(plans, workloads, arguments.profile, out, ["emu", *sys.argv[1:]], Progress(sys.stderr))

@@ -11,6 +11,7 @@ from typing import Any
 
 from emu.errors import LabError
 from emu.live.lab import Completed
+from emu.live.usage import Usage
 from emu.measure.metrics import METRICS
 from emu.measure.results import ResultFolder, Sample, spec_of
 
@@ -72,6 +73,8 @@ def samples(designs: Sequence[str], blocks: int = 6, workloads: Sequence[str] = 
             wanted = [("ping", "rtt", rtt, 20), ("ping", "loss", 0, 1), ("tcp_rr", "rate", rate, 1),
                       ("tcp_rr", "latency", latency, 20), ("tcp_stream", "throughput", throughput, 1),
                       ("tcp_stream", "retransmits", 0, 1), ("tcp_stream", "packet_size", 1400, 1),
+                      ("tcp_stream", "cpu_per_byte", 8e9 / throughput, 1),
+                      ("tcp_stream", "cpu_per_byte_switch", 5e9 / throughput, 1),
                       ("http", "rate", 2 * rate, 1), ("http", "latency", 4 * latency, 20),
                       ("first_packet", "latency", 10 * rtt, 3)]
             for workload, metric, value, count in wanted:
@@ -110,6 +113,7 @@ class FakeLab:
 
     answer: Callable[[Sequence[str]], Completed]
     dead: bool = False
+    clock_ns: int = 0
     log: list[str] = field(default_factory=list)
     plan: Any = field(default_factory=lambda: SimpleNamespace(
         spec="l2:proxy_arp=controller", design="l2", params={"proxy_arp": "controller"}, endpoints=("ctr-1", "ctr-4"),
@@ -121,6 +125,14 @@ class FakeLab:
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
         self.log.append(f"run {argv[0]}")
         return self.answer(argv)
+
+    def run_together(self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float) -> list[Completed]:
+        return [self.run(argv, timeout_s) for _, argv in commands]
+
+    def usage(self) -> Usage:
+        self.clock_ns += 1_000_000
+        parts = dict.fromkeys(("client", "switch", "controller", "softirq"), self.clock_ns)
+        return Usage(parts, {7: self.clock_ns}, {"switch": 2**24, "controller": 2**25}, 1000 * self.clock_ns, False)
 
     def spawn(self, argv: Sequence[str]) -> FakeProcess:
         self.log.append(f"spawn {argv[0]}")

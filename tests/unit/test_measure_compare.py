@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from emu.designs import plans_for
 from emu.errors import LabError
 from emu.measure.compare import bring_up, problems_of
-from emu.measure.workloads import UNBUILT_WORKLOADS, WORKLOADS
+from emu.measure.scripts import senders
+from emu.measure.workloads import WORKLOADS
+from emu.model import Scenario
 
 PATIENCE_S = 30.0
 
@@ -113,10 +116,13 @@ class Late(threading.Event):
         return self.asked > 2
 
 
-def test_workloads_to_come_are_told_from_what_is_no_workload(tmp_path: Path) -> None:
-    problems = problems_of([], [*UNBUILT_WORKLOADS, "pong"], "quick", tmp_path / "out")
-    assert problems == [*(f"workload '{name}' is not built yet" for name in UNBUILT_WORKLOADS),
-                        f"there is no workload 'pong'; there are: {', '.join(WORKLOADS)}"]
+def test_everything_wrong_with_workloads_is_told(tmp_path: Path) -> None:
+    (deck,) = plans_for(["overlay"], Scenario(), [])
+    asked = ["pong", "udp_rr:size=64", "udp_rr", "incast:senders=9"]
+    assert problems_of([deck], asked, "quick", tmp_path / "out") == [
+        f"there is no workload 'pong'; there are: {', '.join(WORKLOADS)}", "workload 'udp_rr' is named twice",
+        f"incast:senders=9: in this scenario {deck.spec} has only {len(senders(deck, 9))} on other nodes than the "
+        "receiver"]
 
 
 def test_a_result_folder_that_cannot_be_made_is_told_with_everything_else() -> None:

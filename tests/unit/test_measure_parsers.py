@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,18 +13,37 @@ from emu.measure.metrics import Reading, spread_evenly
 from emu.measure.parsers import (
     VALUES_PER_TRIAL,
     BadOutput,
-    parse_iperf3,
+    parse_connects,
+    parse_end,
+    parse_loaded_ping,
     parse_ping,
+    parse_ping_pong,
     parse_single_ping,
+    parse_streams,
+    parse_udp_probe,
     parse_wrk,
+    schedule_parser,
+    since_intended_us,
 )
 from tests.unit.measure_support import DATA
 
-Parser = Callable[[str, str, int], list[Reading]]
+Parser = Callable[[str, str, int], object]
 
 
 def read(name: str) -> str:
     return (DATA / name).read_text(encoding="utf-8")
+
+
+def parse_iperf3(stdout: str, stderr: str, returncode: int) -> list[Reading]:
+    return parse_streams([(stdout, stderr, returncode)])
+
+
+def loaded_ping(stdout: str, stderr: str, returncode: int) -> list[Reading]:
+    return parse_loaded_ping(stdout, stderr, returncode, 1e12)
+
+
+PARSERS = (parse_ping, parse_single_ping, loaded_ping, parse_wrk, parse_connects, parse_iperf3, parse_udp_probe,
+           parse_ping_pong, schedule_parser(1000))
 
 
 def values(readings: list[Reading], metric: str) -> list[float]:
@@ -83,6 +103,78 @@ def test_iperf3_retransmits_are_a_share_of_the_segments() -> None:
     assert values(parse_iperf3(json.dumps(sent), "", 0), "retransmits") == pytest.approx([10 / segments])
 
 
+def test_flows_side_by_side_are_summed_and_their_retransmits_shared() -> None:
+    text = read("iperf3.txt")
+    one, two = parse_streams([(text, "", 0)]), parse_streams([(text, "", 0)] * 2)
+    assert values(two, "throughput")[0] == pytest.approx(2 * values(one, "throughput")[0])
+    assert values(two, "retransmits") == values(one, "retransmits")
+    assert values(two, "packet_size") == pytest.approx(values(one, "packet_size"))
+
+
+def test_one_broken_flow_makes_all_of_them_no_measurement() -> None:
+    with pytest.raises(BadOutput, match="refused"):
+        parse_streams([(read("iperf3.txt"), "", 0), (read("iperf3_refused.txt"), "", 1)])
+
+
+def test_a_connection_a_request_gives_the_rate_alone() -> None:
+    text = read("wrk_connects.txt")
+    (rate,) = parse_connects(text, "", 0)
+    printed = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("Requests/sec:"))
+    assert (rate.metric, rate.value) == ("rate", pytest.approx(printed, rel=1e-3))
+
+
+def test_sockperf_gives_rate_loss_and_evenly_ranked_latencies() -> None:
+    text = read("sockperf.txt")
+    readings = parse_ping_pong(text, "", 0)
+    latencies = values(readings, "latency")
+    assert len(latencies) == VALUES_PER_TRIAL
+    printed = float(re.findall(r"percentile 50.000 = +([\d.]+)", text)[0])
+    assert latencies[50] == pytest.approx(printed, rel=0.02)
+    # One message at a time: the rate is what the mean echo time allows, or less.
+    assert 0 < values(readings, "rate")[0] <= 1e6 / float(re.findall(r"avg-rtt=([\d.]+)", text)[0])
+    assert values(readings, "loss") == [0]
+
+
+def test_a_schedule_s_latencies_are_never_below_those_from_the_actual_sending() -> None:
+    text = read("sockperf_schedule.txt")
+    latencies = values(schedule_parser(1000)(text, "", 0), "latency")
+    assert len(latencies) == VALUES_PER_TRIAL
+    printed = float(re.findall(r"percentile 50.000 = +([\d.]+)", text)[0])
+    assert latencies[50] >= printed
+
+
+def test_a_late_message_counts_from_when_it_was_to_be_sent() -> None:
+    # Due at 0, 1, 2, 3, 4 ms; a stall held the third back until 4 ms, and the fourth with it. Each takes 0.1 ms.
+    sent = [0.0, 0.001, 0.004, 0.00401, 0.00402]
+    latencies = since_intended_us([(at, at + 0.0001) for at in sent], 0.001, dropped=0)
+    assert latencies == pytest.approx([100, 100, 2100, 1110, 120])
+
+
+def test_a_lost_message_is_no_stall() -> None:
+    sent = [0.0, 0.002, 0.003]  # the one due at 1 ms was lost, and is not in the log
+    assert since_intended_us([(at, at + 0.0001) for at in sent], 0.001, dropped=1) == pytest.approx([100, 100, 100])
+    assert since_intended_us([(at, at + 0.0001) for at in sent], 0.001, dropped=0) == pytest.approx([100, 1100, 1100])
+
+
+def test_under_load_what_was_answered_after_the_stream_does_not_count_and_what_is_missing_is_lost() -> None:
+    text = read("ping_loaded.txt")
+    everything = parse_loaded_ping(text, "", 0, 1e12)
+    assert len(values(everything, "rtt")) == 45  # 55 answers, the first 10 being warm-up
+    assert values(everything, "loss") == [0]  # packets on their way when ping ended are not lost
+    gone = "\n".join(line for line in text.splitlines() if "icmp_seq=30 " not in line)
+    assert values(parse_loaded_ping(gone, "", 0, 1e12), "loss") == pytest.approx([1 / 45])
+    answered = [float(m) for m in re.findall(r"^\[([\d.]+)\]", text, re.MULTILINE)]
+    assert len(values(parse_loaded_ping(text, "", 0, answered[19]), "rtt")) == 10
+    assert parse_end("x\nemu ended 1738315800.25\n") == 1738315800.25
+
+
+def test_a_udp_probe_counts_what_is_missing_up_to_the_last_datagram_read() -> None:
+    probe = parse_udp_probe(read("iperf3_udp.txt"), "", 0)
+    assert probe.loss == pytest.approx(6279 / 48807)
+    assert probe.sent_bps == pytest.approx(548.4e6, rel=1e-3)
+    assert probe.received_bps == pytest.approx(548.4e6 * (48807 - 6279) / 48970, rel=1e-3)
+
+
 def test_iperf3_with_another_congestion_control_is_no_measurement() -> None:
     text = read("iperf3.txt").replace('"sender_tcp_congestion":\t"cubic"', '"sender_tcp_congestion":\t"bbr"')
     with pytest.raises(BadOutput, match="bbr, not cubic"):
@@ -103,6 +195,19 @@ def test_iperf3_with_another_congestion_control_is_no_measurement() -> None:
         (parse_iperf3, read("iperf3.txt")[:5000], "", "no JSON"),
         (parse_iperf3, read("iperf3.txt").replace("server_output_json", "other"), "", "lacks"),
         (parse_iperf3, "emu eth0 1 bytes 1 packets\n[]\n", "", "no JSON"),
+        (parse_ping_pong, read("sockperf_down.txt"), "sockperf: No messages were received", "No messages"),
+        (parse_ping_pong, read("sockperf.txt").rpartition("emu latency_us")[0], "", "another number of times"),
+        (schedule_parser(1000), read("sockperf_down.txt"), "sockperf: No messages were received", "No messages"),
+        (schedule_parser(1000), read("sockperf_schedule.txt").rpartition("\n4")[0], "", "its log has"),
+        (parse_connects, read("wrk.txt"), "", "count of connections"),
+        (parse_connects, re.sub(r"^(Tcp: 1 200 120000 -1) \d+", r"\1 0", read("wrk_connects.txt"), flags=re.M), "",
+         "requests were answered over 0 connections"),
+        (parse_udp_probe, read("iperf3_refused.txt"), "", "Connection refused"),
+        (parse_udp_probe, read("iperf3_udp.txt").replace("server_output_json", "other"), "", "lacks"),
+        (parse_udp_probe, read("iperf3_udp.txt").replace('"packets":\t48807', '"packets":\t0'), "", "receiver missed"),
+        (parse_udp_probe, read("iperf3.txt"), "", "lacks"),
+        (loaded_ping, read("ping_unanswered.txt"), "", "no ping was answered"),
+        (loaded_ping, read("ping.txt"), "", "no ping was answered"),
     ],
 )
 def test_broken_output_is_a_failure_with_a_reason(parser: Parser, stdout: str, stderr: str, says: str) -> None:
@@ -110,11 +215,11 @@ def test_broken_output_is_a_failure_with_a_reason(parser: Parser, stdout: str, s
         parser(stdout, stderr, 0)
 
 
-@pytest.mark.parametrize("parser", [parse_ping, parse_single_ping, parse_wrk, parse_iperf3])
+@pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize("name", sorted(path.name for path in DATA.iterdir()))
 def test_output_cut_anywhere_never_does_anything_but_fail_or_read(parser: Parser, name: str) -> None:
     text = read(name)
-    for end in range(0, len(text), 97):
+    for end in range(0, len(text), max(97, len(text) // 60)):
         with suppress(BadOutput):
             assert parser(text[:end], "", 1)
 

@@ -24,7 +24,7 @@ from emu.measure.words import QUESTIONS, number
 from tests.unit.measure_support import PARAMS, run_json, samples, store
 
 DESIGNS = ["bare", "l2", "routed", "overlay"]
-FIGURES = ["latency-ping", "latency-tcp-rr", "rates", "ratios", "first-packet"]
+FIGURES = ["latency-ping", "latency-tcp-rr", "rates", "ratios", "first-packet", "cpu"]
 
 
 def subject_of(tmp_path: Path, designs: Sequence[str], taken: Sequence[Sample], **changes: Any) -> Subject:
@@ -61,6 +61,7 @@ def test_report_is_one_file_that_answers_first_and_says_how_far_to_trust_it(tmp_
     assert question < verdict < figures
     assert "Where less is better (times) a ratio above 1 is worse than bare" in page.text
     assert {p.name for p in (path / "plots").iterdir()} == {f"{n}.{kind}" for n in FIGURES for kind in ("pdf", "png")}
+    assert "tcp_stream, ns per byte" in page.text
     assert {"summary.json", "summary.csv", "report.html"} <= {p.name for p in path.iterdir()}
 
 
@@ -100,6 +101,14 @@ def test_redrawing_gives_the_same_summary(tmp_path: Path) -> None:
     first = (path / "summary.json").read_bytes()
     redraw(path)
     assert (path / "summary.json").read_bytes() == first
+
+
+def test_costs_are_told_of_the_whole_and_of_the_parts_that_were_measured(tmp_path: Path) -> None:
+    path = store(tmp_path / "run", run_json(["bare", "overlay"]), samples(["bare", "overlay"]))
+    page = Page()
+    page.feed(redraw(path).read_text(encoding="utf-8"))
+    table = "".join(page.text[page.text.index("tcp_stream, ns per byte") :].split())
+    assert re.search(r"^tcp_stream,nsperbytebareoverlayvxlaninall6\.\d\d13\.\dswitch4\.\d\d8\.\d\dHow", table)
 
 
 def test_a_title_names_a_difference_that_is_shown(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from emu.measure.blocks import Trial
 from emu.measure.progress import PLAIN_EVERY_S, Progress, left
 from emu.measure.results import ResultFolder
 from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
-from emu.measure.workloads import WORKLOADS, Lengths
+from emu.measure.scripts import Lengths
+from emu.measure.workloads import DEFAULT_WORKLOADS, WORKLOADS, parse_workload
 from tests.unit.measure_support import DATA, FakeLab
 
 LENGTHS = Lengths(ping_packets=80, request_s=0.4, stream_s=1, first_packets=3)
@@ -57,9 +58,10 @@ def test_every_first_packet_is_preceded_by_cooling(tmp_path: Path) -> None:
 def test_servers_are_started_once_and_waited_for(tmp_path: Path) -> None:
     lab = FakeLab(lambda argv: answering("wrk.txt"))
     bench = bench_with(tmp_path, lab)
-    bench.prepare(list(WORKLOADS.values()))
+    bench.prepare([parse_workload(name) for name in ("tcp_rr", "http", "tcp_stream:flows=2", "udp_rr")])
     assert [line for line in lab.log if not line.startswith("write")] == [
-        "spawn sh", "listening 80", "spawn iperf3", "listening 5201"]
+        "spawn sh", "listening 80", "spawn iperf3", "listening 5201", "spawn iperf3", "listening 5202",
+        "spawn sockperf", "listening 11111"]
     nginx = lab.log.index("write /run/emu/nginx/nginx.conf")
     assert nginx < lab.log.index("spawn sh")
 
@@ -96,7 +98,7 @@ def test_versions_and_cpu_are_read_tolerantly(tmp_path: Path) -> None:
         "env": "Model name:  A CPU\n",
     }
     bench = bench_with(tmp_path, FakeLab(lambda argv: Completed((), 0, said[argv[0]], "")))
-    assert ask_versions(bench, list(WORKLOADS.values())) == {
+    assert ask_versions(bench, [WORKLOADS[name] for name in DEFAULT_WORKLOADS]) == {
         "ping": "ping from iputils 20221126", "wrk": "wrk debian/4.1.0-3+b2", "iperf3": "iperf 3.12",
         "nginx": "nginx version: nginx/1.22.1"}
     assert about_machine(bench) == {"cpu": "A CPU", "cpus": None, "virtualisation": "none seen"}
