@@ -113,7 +113,7 @@ class Lab:
             stack.enter_context(large_buffers())
             tree = self._starting = Tree(self.plan.spec, self._on_terminal)
             stack.callback(tree.end)
-            tree.request("build", plan=self.plan, datapath=datapath, sdn=sdn)
+            tree.request("build", plan=self.plan, datapath=datapath, sdn=sdn, netem="netem" in _machine().qdiscs)
             self._running = tree
             self._stack = stack.pop_all()
         return self
@@ -245,7 +245,8 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     machine = _machine()
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
-    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels))
+    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels),
+                                     plan.scenario.shape)
     if problems:
         raise MissingError(*problems)
     return (

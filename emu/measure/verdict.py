@@ -81,7 +81,7 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *_other_offloads(facts, tunnels, asked_offload),
         *(Reason(f"{spec}: {len(errors)} controller errors, the first: {errors[0]}", "controller errors", spec)
           for spec, errors in run["controller_errors"].items() if errors),
-        *_drops(medians),
+        *([] if run["scenario"].get("bw") or run["scenario"].get("loss") else _drops(medians)),
         *([] if asked_offload else _super_packets(facts, medians)),
         *_small_buffers(facts),
     )
@@ -147,6 +147,7 @@ def _unequal(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
                                for fact in facts.values()],
         "the datapath": [fact["datapath"] for fact in facts.values()],
         "the controller framework": [fact["sdn"] for fact in facts.values()],
+        "what links do": [fact.get("links") for fact in facts.values()],
         "socket buffers": [fact["socket_buffers"] for fact in facts.values()],
     }
     reasons = [
