@@ -22,6 +22,7 @@ from emu.errors import LabError, MissingError, UsageError
 from emu.frames import Frame
 from emu.live import preflight
 from emu.live.buffers import SYSCTLS, large_buffers
+from emu.live.flood import Flooded
 from emu.live.process import wait_until
 from emu.live.sweep import Miss
 from emu.live.tree import Tree
@@ -184,6 +185,13 @@ class Lab:
         pairs = [(a, b, self.plan.address(b), self.path(b, a)[-1].ttl) for a in names for b in names if a != b]
         misses: list[Miss] = self.tree.request("sweep", pairs=pairs, most_neighbors=arp_limit())
         return misses
+
+    def flood(self, src: str, dst: str, payload_bytes: int, offered_bps: float, duration_s: float) -> Flooded:
+        """Send UDP from one machine to another, at ``offered_bps`` of payload or as fast as goes, and count what
+        comes in at its ``eth0`` for ``duration_s``, after a short warm-up."""
+        flooded: Flooded = self.tree.request("flood", src=src, dst=dst, payload_bytes=payload_bytes,
+                                             offered_bps=offered_bps, duration_s=duration_s)
+        return flooded
 
     def controller(self) -> dict[str, Any]:
         """What the controller says of itself: framework, counters, errors, what it learned."""

@@ -18,6 +18,7 @@ from emu.errors import LabError
 from emu.frames import Frame
 from emu.live import namespaces, transfer
 from emu.live.capture import Capture
+from emu.live.flood import Flooded, flood
 from emu.live.hosts import LabCLI, mininet_of
 from emu.live.links import tc_commands
 from emu.live.linux import network_namespace
@@ -273,6 +274,11 @@ class Service:
     def transfer(self, src: str, dst: str, size_bytes: int) -> bool:
         """Send bytes from one machine to another over TCP; whether they arrived as they were sent."""
         return transfer.transfer(self.spaces[src], self.spaces[dst], self.plan.address(dst), size_bytes)
+
+    def flood(self, src: str, dst: str, payload_bytes: int, offered_bps: float, duration_s: float) -> Flooded:
+        """Send more UDP from one machine to another than links carry; what arrived of it."""
+        address = self.plan.address(dst)
+        return flood(self.spaces[src], self.spaces[dst], address, payload_bytes, offered_bps, duration_s)
 
     def facts(self, path: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What this lab runs on and how its endpoints, and the devices on the ``path`` between them (machine and

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emu.measure.blocks import MINIMUM_BLOCKS
+from emu.measure.links import link_faults
 from emu.measure.parsers import PINNED_CONGESTION_CONTROL
 from emu.measure.results import Sample
 
@@ -84,6 +85,7 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *([] if run["scenario"].get("bw") or run["scenario"].get("loss") else _drops(medians)),
         *([] if asked_offload else _super_packets(facts, medians)),
         *_small_buffers(facts),
+        *(Reason(text, "other links", spec) for spec, text in link_faults(run)),
     )
     return Verdict(reasons, tuple(_notes(run, facts, tunnels, torn)))
 
