@@ -11,6 +11,7 @@ from emu.addressing import (
     FIRST_CONTAINER,
     RESERVED_AT_END,
     node_addresses,
+    node_name,
     pod_subnet_prefix,
     pod_subnets,
 )
@@ -46,7 +47,7 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
         problems.append(("mtu", f"--mtu {scenario.mtu}: between {SMALLEST_MTU} and {LARGEST_MTU} bytes"))
     if scenario.seed < 0:
         problems.append(("seed", f"--seed {scenario.seed}: 0 or more"))
-    problems += _link_problems(scenario.shape)
+    problems += _links_problems(scenario)
     pods = _network("pod_cidr", scenario.pod_cidr, problems)
     nodes = _network("node_cidr", scenario.node_cidr, problems)
     if pods and nodes and pods.overlaps(nodes):
@@ -57,6 +58,18 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
             problems.append(("node_cidr", f"--node-cidr {nodes} has room for {room} nodes, not {scenario.node_count}"))
     if pods and scenario.containers_per_node >= 0 and scenario.node_count >= 2:
         problems += [("pod_cidr", problem) for problem in _pod_problems(scenario, pods)]
+    return problems
+
+
+def _links_problems(scenario: Scenario) -> list[tuple[str, str]]:
+    """Everything wrong with what is asked of all links and, beyond that, of some."""
+    problems = _link_problems(scenario.shape_of(""))
+    nodes = [node_name(number) for number in range(1, scenario.node_count + 1)]
+    for name in scenario.links:
+        own = [problem for problem in _link_problems(scenario.shape_of(name)) if problem not in problems]
+        problems = problems + [("links", f"--links {name}: {text.removeprefix('--')}") for _, text in own]
+        if name not in nodes:
+            problems.append(("links", f"--links: there is no node '{name}'"))
     return problems
 
 

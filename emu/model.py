@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
@@ -45,7 +45,8 @@ class Scenario:
     """What is asked for, whatever the design.
 
     ``nodes`` and ``containers`` (per node) are both ``None`` for the deck's own scenario: four nodes, three
-    containers each on the first and the third. ``bw``, ``delay``, ``jitter`` and ``loss``: as in ``Shape``.
+    containers each on the first and the third. ``bw``, ``delay``, ``jitter`` and ``loss``: as in ``Shape``,
+    of every link but for what ``links`` says otherwise of a node's.
     """
 
     nodes: int | None = None
@@ -54,6 +55,7 @@ class Scenario:
     delay: float = 0.0
     jitter: float = 0.0
     loss: float = 0.0
+    links: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     mtu: int = 1500
     pod_cidr: str = "10.0.0.0/16"
     node_cidr: str = "192.168.0.0/16"
@@ -75,10 +77,9 @@ class Scenario:
     def containers_per_node(self) -> int:
         return 3 if self.containers is None else self.containers
 
-    @property
-    def shape(self) -> Shape:
-        """What every link between a node and the switch is to be like."""
-        return Shape(self.bw, self.delay, self.jitter, self.loss)
+    def shape_of(self, node: str) -> Shape:
+        """What the link between a node and the switch is to be like."""
+        return replace(Shape(self.bw, self.delay, self.jitter, self.loss), **self.links.get(node, {}))
 
 
 @dataclass(frozen=True)

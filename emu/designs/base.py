@@ -232,7 +232,7 @@ def assemble(
         switch=Switch(
             1,
             scenario.mtu,
-            tuple(Port(n.number, f"{n.name}-eth0", n.name, UPLINK, scenario.shape) for n in nodes),
+            tuple(Port(n.number, f"{n.name}-eth0", n.name, UPLINK, scenario.shape_of(n.name)) for n in nodes),
         ),
         control=control,
         endpoints=endpoints(nodes, of_nodes=not design.has_containers),

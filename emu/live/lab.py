@@ -254,7 +254,7 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
     problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels),
-                                     plan.scenario.shape)
+                                     [port.shape for port in plan.switch.ports])
     if problems:
         raise MissingError(*problems)
     return (

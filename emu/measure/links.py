@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import exp, lgamma, log, log1p, sqrt
+from math import exp, inf, lgamma, log, log1p, sqrt
 from statistics import StatisticsError, median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from emu.errors import LabError
 from emu.live.links import ETHERNET_HEADER_BYTES
 from emu.measure.parsers import BadOutput, parse_ping
-from emu.model import UNSHAPED, Shape
+from emu.model import Shape
 
 if TYPE_CHECKING:
     from emu.measure.running import Bench
@@ -38,7 +38,6 @@ UDP_HEADERS_BYTES = 28
 
 QUARTILES_APART = 1.349
 """How far the quartiles of a normal distribution are apart, in standard deviations."""
-LINKS_OF_A_ROUND_TRIP = 4
 PATIENCE_S = 30.0
 """Beyond its expected time, how long ping may take."""
 
@@ -62,32 +61,38 @@ class LinkCheck:
     error: str | None = None
 
 
-def expected(shape: Shape, mtu: int, pings: int = PINGS) -> Iterator[tuple[str, str, float, float, float]]:
-    """Quantity, unit, asked, low and high of all that a shape asks for; pure."""
-    if shape.bw is not None:
-        rate_bps = shape.bw * 1e6
-        bound = max(RATE_BOUND, 2 / (flood_s(shape.bw, mtu) * _frames_per_s(shape.bw, mtu)))
+def arriving_bps(first: Shape, second: Shape) -> float:
+    """What comes in, in bit/s of frames, of more than two links carry; infinite where neither has a rate."""
+    rates = [inf if shape.bw is None else shape.bw * 1e6 for shape in (first, second)]
+    return min(rates[0] * (1 - second.loss / 100), rates[1]) if second.loss < 100 else 0.0
+
+
+def expected(first: Shape, second: Shape, mtu: int) -> Iterator[tuple[str, str, float, float, float]]:
+    """Quantity, unit, asked, low and high of all that two links are asked for; pure."""
+    if first.bw is not None or second.bw is not None:
+        rate_bps = arriving_bps(first, second)
+        bound = max(RATE_BOUND, 2 / (flood_s(rate_bps, mtu) * _frames_per_s(rate_bps, mtu))) if rate_bps else 0.0
         yield "rate", "bit/s", rate_bps, rate_bps * (1 - bound), rate_bps * (1 + bound)
-    if shape.delay:
-        late_us = shape.delay * 1000 * LINKS_OF_A_ROUND_TRIP
+    if first.delay or second.delay:
+        late_us = (first.delay + second.delay) * 1000 * 2
         yield ("round trip", "us", late_us, late_us * (1 - ROUND_TRIP_BOUND),
                late_us * (1 + ROUND_TRIP_BOUND) + STACK_US)
-    if shape.jitter:
-        jitter_us = shape.jitter * 1000
-        yield "jitter", "us", jitter_us, jitter_us * (1 - JITTER_BOUND), jitter_us * (1 + JITTER_BOUND)
-    if shape.loss:
-        lost = 1 - (1 - shape.loss / 100) ** LINKS_OF_A_ROUND_TRIP
-        fewest, most = binomial_range(pings, lost, LOSS_CHANCE)
-        yield "loss of pings", "1", lost, fewest / pings, most / pings
+    if first.jitter or second.jitter:
+        each_us = 1000 * sqrt((first.jitter**2 + second.jitter**2) / 2)
+        yield "jitter", "us", each_us, each_us * (1 - JITTER_BOUND), each_us * (1 + JITTER_BOUND)
+    if first.loss or second.loss:
+        lost = 1 - ((1 - first.loss / 100) * (1 - second.loss / 100)) ** 2
+        fewest, most = binomial_range(PINGS, lost, LOSS_CHANCE)
+        yield "loss of pings", "1", lost, fewest / PINGS, most / PINGS
 
 
-def flood_s(bw: float, mtu: int) -> float:
-    """How long the rate of a link of ``bw`` Mbit/s is measured, in seconds."""
-    return min(max(FLOOD_S, FLOOD_FRAMES / _frames_per_s(bw, mtu)), LONGEST_FLOOD_S)
+def flood_s(rate_bps: float, mtu: int) -> float:
+    """How long a rate is measured, in seconds."""
+    return min(max(FLOOD_S, FLOOD_FRAMES / _frames_per_s(rate_bps, mtu)), LONGEST_FLOOD_S)
 
 
-def _frames_per_s(bw: float, mtu: int) -> float:
-    return bw * 1e6 / 8 / (mtu + ETHERNET_HEADER_BYTES)
+def _frames_per_s(rate_bps: float, mtu: int) -> float:
+    return rate_bps / 8 / (mtu + ETHERNET_HEADER_BYTES)
 
 
 def binomial_range(count: int, chance: float, outside: float) -> tuple[int, int]:
@@ -111,7 +116,7 @@ def binomial_range(count: int, chance: float, outside: float) -> tuple[int, int]
 
 
 def jitter_us(rtts_us: Sequence[float]) -> float:
-    """The jitter of one link that spreads round trips over four of them so, in us.
+    """The jitter, in us, that spreads round trips so if each of the four links on the way has it.
 
     A link's delay is evenly within its jitter: 1/sqrt(3) of it is the standard deviation, that of four links' sum twice
     as much. It is told from the quartiles, since one stall of the machine would make the standard deviation its own.
@@ -123,22 +128,22 @@ def jitter_us(rtts_us: Sequence[float]) -> float:
 def check_links(bench: Bench) -> list[dict[str, Any]]:
     """All that the scenario asks of a design's links, measured, as ``run.json`` keeps it; empty if it asks nothing."""
     plan = bench.lab.plan
-    scenario = plan.scenario
-    if scenario.shape == UNSHAPED:
-        return []
     src, dst = (plan.node_of[name].name for name in bench.endpoints)
-    measured = _pinged(bench, src, dst)  # first: neighbors are known afterwards
-    if scenario.bw is not None:
-        measured["rate"] = _rate(bench, src, dst)
-    checks = [LinkCheck(plan.spec, src, dst, *each) for each in expected(scenario.shape, scenario.mtu)]
+    shapes = plan.port_of[src].shape, plan.port_of[dst].shape
+    checks = [LinkCheck(plan.spec, src, dst, *each) for each in expected(*shapes, plan.scenario.mtu)]
+    if not checks:
+        return []
+    measured = _pinged(bench, src, dst, shapes)  # first: neighbors are known afterwards
+    if any(check.quantity == "rate" for check in checks):
+        measured["rate"] = _rate(bench, src, dst, shapes)
     return [asdict(replace(check, achieved=found) if isinstance(found := measured[check.quantity], float)
                    else replace(check, error=found)) for check in checks]
 
 
-def _pinged(bench: Bench, src: str, dst: str) -> dict[str, float | str]:
+def _pinged(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> dict[str, float | str]:
     """What pings tell of links: a value, or why there is none."""
-    bw, address = bench.lab.plan.scenario.bw, bench.lab.plan.address(dst)
-    interval_s = max(PING_INTERVAL_S, PING_BYTES * 8 / (PING_SHARE * bw * 1e6) if bw else 0.0)
+    address = bench.lab.plan.address(dst)
+    interval_s = max(PING_INTERVAL_S, *(PING_BYTES * 8 / (PING_SHARE * shape.bw * 1e6) for shape in shapes if shape.bw))
     argv = ["ping", "-n", "-c", str(PINGS), "-i", f"{interval_s:.3f}", "-W", "2", address]
     try:
         for _ in range(FIRST_PINGS):  # until neighbors are known: ARP may be lost, and is asked again after a second
@@ -157,20 +162,17 @@ def _pinged(bench: Bench, src: str, dst: str) -> dict[str, float | str]:
         return dict.fromkeys(("round trip", "jitter", "loss of pings"), str(error))
 
 
-def _rate(bench: Bench, src: str, dst: str) -> float | str:
-    """The rate of one link in bit/s of frames, from what a flood leaves of it; or why there is none."""
-    scenario = bench.lab.plan.scenario
-    arriving = 1 - scenario.loss / 100
-    assert scenario.bw is not None
-    if not arriving:
+def _rate(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> float | str:
+    """What comes in of a flood, in bit/s of frames; or why that is not known."""
+    mtu, rate_bps = bench.lab.plan.scenario.mtu, arriving_bps(*shapes)
+    kept = (1 - shapes[0].loss / 100) * (1 - shapes[1].loss / 100)
+    if not kept:
         return "with all frames lost there is no rate to measure"
-    offered_bps = scenario.bw * 1e6 * OFFERED / arriving
     try:
-        flooded = bench.lab.flood(src, dst, scenario.mtu - UDP_HEADERS_BYTES, offered_bps,
-                                  flood_s(scenario.bw, scenario.mtu))
+        flooded = bench.lab.flood(src, dst, mtu - UDP_HEADERS_BYTES, rate_bps * OFFERED / kept, flood_s(rate_bps, mtu))
     except LabError as error:
         return str(error)
-    return flooded.received_bytes * 8 / flooded.seconds / arriving  # of those that the second link took, it lost some
+    return flooded.received_bytes * 8 / flooded.seconds
 
 
 def link_faults(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -187,7 +189,8 @@ def links_text(run: Mapping[str, Any]) -> str:
 
 def _told(check: Mapping[str, Any]) -> str:
     scale, unit = {"bit/s": (1e-6, " Mbit/s"), "us": (1e-3, " ms"), "1": (100.0, " %")}[check["unit"]]
+    where = f"{check['quantity']} from {check['src']} to {check['dst']}"
     if check["achieved"] is None:
-        return f"{check['quantity']} of links could not be measured: {check['error']}"
+        return f"{where} could not be measured: {check['error']}"
     asked, achieved = (f"{check[name] * scale:.4g}{unit}" for name in ("asked", "achieved"))
-    return f"{check['quantity']} of links: {asked} asked for, {achieved} measured"
+    return f"{where}: {asked} asked for, {achieved} measured"

@@ -106,7 +106,7 @@ def _facts(stored: Stored) -> list[tuple[str, str]]:
     profile = run["profile"]
     offloads = sorted({f"{name} {'on' if value else 'off'}" for design in run["designs"]
                        for settings in design["facts"]["offloads"].values() for name, value in settings.items()})
-    scenario = ", ".join(f"{key} {value}" for key, value in run["scenario"].items() if value is not None)
+    scenario = ", ".join(f"{key} {value}" for key, value in run["scenario"].items() if value not in (None, {}))
     rows: list[tuple[str, Any]] = [
         ("Designs", "; ".join(f"{d['spec']} from {d['endpoints'][0]} to {d['endpoints'][1]}" for d in run["designs"])),
         ("Scenario", f"{run['nodes']} nodes; {scenario}"),

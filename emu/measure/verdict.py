@@ -82,7 +82,7 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *_other_offloads(facts, tunnels, asked_offload),
         *(Reason(f"{spec}: {len(errors)} controller errors, the first: {errors[0]}", "controller errors", spec)
           for spec, errors in run["controller_errors"].items() if errors),
-        *([] if run["scenario"].get("bw") or run["scenario"].get("loss") else _drops(medians)),
+        *([] if any(run["scenario"].get(name) for name in ("bw", "loss", "links")) else _drops(medians)),
         *([] if asked_offload else _super_packets(facts, medians)),
         *_small_buffers(facts),
         *(Reason(text, "other links", spec) for spec, text in link_faults(run)),

@@ -114,12 +114,19 @@ def _medians(rows: Sequence[tuple[Cell, Question]], labels: Mapping[str, str]) -
 
 
 def links(scenario: Mapping[str, Any]) -> str:
-    """What links between nodes and switch were asked to be like, as in ``links of 50 Mbit/s, 2 ms late``."""
+    """What links between nodes and switch were asked to be like, as in ``links of 50 Mbit/s, 2 ms delay each way``."""
+    others = [f"that of {node}: {_link({**scenario, **own}) or 'unshaped'}"
+              for node, own in (scenario.get("links") or {}).items()]
+    rest = _link(scenario)
+    return "; ".join([f"links of {rest}" if rest else "links unshaped", *others])
+
+
+def _link(scenario: Mapping[str, Any]) -> str:
     bw, delay, jitter, loss = (scenario.get(name) for name in ("bw", "delay", "jitter", "loss"))
     parts = [*([f"{bw:g} Mbit/s with a queue of {queue_ms(bw, scenario['mtu']):.0f} ms"] if bw else []),
              *([f"{delay:g} ms delay each way{f' (± {jitter:g} ms)' if jitter else ''}"] if delay else []),
              *([f"{loss:g} % loss each way"] if loss else [])]
-    return f"links of {', '.join(parts)}" if parts else "links unshaped"
+    return ", ".join(parts)
 
 
 def conditions(run: Mapping[str, Any]) -> str:

@@ -52,6 +52,14 @@ def test_as_many_pings_are_lost_as_four_links_lose() -> None:
     assert abs(int(received[1]) - mean) < 3.89 * deviation  # of a normal distribution 99.99 %
 
 
+def test_one_link_may_be_otherwise_than_the_rest() -> None:
+    done = emu("up", "bare", "--links", "{node-c: {loss: 100}}", "--exec", "node-a ping -c1 -W1 192.168.1.2",
+               "--exec", "node-a ping -c1 -W1 192.168.1.3")
+    assert done.returncode == 1
+    assert "1 packets transmitted, 1 received" in done.stdout
+    assert "1 packets transmitted, 0 received" in done.stdout
+
+
 @pytest.mark.skipif(NETEM.state == "absent", reason=NETEM.sentence())
 def test_a_round_trip_is_late_by_four_links() -> None:
     with Lab("bare", delay=10, jitter=2) as late, Lab("bare") as prompt:

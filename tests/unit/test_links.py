@@ -79,7 +79,7 @@ def test_every_link_of_every_design_is_alike() -> None:
             for plan in plans]
     assert len(ends[0]) == 3
     assert all(each == ends[0] for each in ends)
-    assert {shape for *_, shape in ends[0]} == {scenario.shape}
+    assert {shape for *_, shape in ends[0]} == {Shape(50, 2, 0, 1)}
 
 
 @pytest.mark.parametrize(("scenario", "text"), [
@@ -87,6 +87,8 @@ def test_every_link_of_every_design_is_alike() -> None:
     ({"mtu": 1500, "bw": None, "delay": 0.0, "jitter": 0.0, "loss": 0.0}, "links unshaped"),
     ({"mtu": 1500, "bw": 50.0, "loss": 0.1}, "links of 50 Mbit/s with a queue of 50 ms, 0.1 % loss each way"),
     ({"mtu": 1500, "bw": 1.0}, "links of 1 Mbit/s with a queue of 121 ms"),
+    ({"mtu": 1500, "links": {"node-c": {"bw": 10}}},
+     "links unshaped; that of node-c: 10 Mbit/s with a queue of 50 ms"),
     ({"mtu": 1500, "delay": 5.0, "jitter": 1.0}, "links of 5 ms delay each way (± 1 ms)"),
 ])
 def test_links_in_words(scenario: dict[str, Any], text: str) -> None:

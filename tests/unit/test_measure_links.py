@@ -24,8 +24,8 @@ from emu.model import Scenario, Shape
 from tests.unit.measure_support import FakeLab, run_json, samples, store
 
 
-def bounds(shape: Shape) -> dict[str, tuple[float, float, float]]:
-    return {quantity: (asked, low, high) for quantity, _, asked, low, high in expected(shape, 1500)}
+def bounds(shape: Shape, second: Shape | None = None) -> dict[str, tuple[float, float, float]]:
+    return {quantity: (asked, low, high) for quantity, _, asked, low, high in expected(shape, second or shape, 1500)}
 
 
 def test_only_what_is_asked_is_expected() -> None:
@@ -36,17 +36,26 @@ def test_only_what_is_asked_is_expected() -> None:
 
 def test_bounds_are_of_two_links_each_way() -> None:
     found = bounds(Shape(50, 5, 1, 10))
-    assert found["rate"] == pytest.approx((50e6, 47.5e6, 52.5e6))
+    assert found["rate"] == pytest.approx((45e6, 42.75e6, 47.25e6))  # a tenth of what came over the first is lost
     assert found["round trip"] == pytest.approx((20_000, 19_000, 22_000))
     asked, low, high = found["loss of pings"]
     assert asked == pytest.approx(1 - 0.9**4)
     assert low < asked < high
 
 
+def test_of_two_unlike_links_each_has_its_share() -> None:
+    found = bounds(Shape(50, 5, 3, 0), Shape(None, 1, 0, 10))
+    assert found["rate"][0] == pytest.approx(45e6)
+    assert found["round trip"][0] == pytest.approx(12_000)
+    assert found["jitter"][0] == pytest.approx(3000 / 2**0.5)
+    assert found["loss of pings"][0] == pytest.approx(1 - 0.9**2)
+    assert bounds(Shape(loss=10), Shape(20))["rate"][0] == pytest.approx(20e6)
+
+
 def test_a_slow_link_is_measured_longer_and_held_to_whole_frames() -> None:
-    assert flood_s(50, 1500) == 1.5
-    assert flood_s(0.5, 1500) == pytest.approx(100 * 1514 * 8 / 0.5e6)
-    assert flood_s(0.01, 1500) == 15
+    assert flood_s(50e6, 1500) == 1.5
+    assert flood_s(0.5e6, 1500) == pytest.approx(100 * 1514 * 8 / 0.5e6)
+    assert flood_s(0.01e6, 1500) == 15
     asked, low, high = bounds(Shape(0.01))["rate"]
     assert (high - asked, asked - low) == pytest.approx((2 * 1514 * 8 / 15, 2 * 1514 * 8 / 15))
 
@@ -102,7 +111,7 @@ def checked(tmp_path: Path, lab: FakeLinks, **scenario: Any) -> dict[str, dict[s
 def test_links_are_measured_between_the_nodes_of_the_endpoints(tmp_path: Path) -> None:
     lab = FakeLinks(pings)
     found = checked(tmp_path, lab, bw=50.0, loss=10.0)
-    assert found["rate"]["achieved"] == pytest.approx(40e6 / 0.9)  # the second link lost a tenth of its share
+    assert found["rate"]["achieved"] == pytest.approx(40e6)
     assert found["loss of pings"]["achieved"] == pytest.approx(166 / 500)
     assert {(each["design"], each["src"], each["dst"]) for each in found.values()} == {("bare", "node-a", "node-c")}
     assert lab.log == ["run ping", "run ping", "flood node-a node-c 1472 66.7 1.5"]
@@ -131,9 +140,9 @@ def rate(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("changes", "reasons"), [
     ({}, []),
-    ({"achieved": 47.4e6}, ["bare: rate of links: 50 Mbit/s asked for, 47.4 Mbit/s measured"]),
-    ({"achieved": 52.6e6}, ["bare: rate of links: 50 Mbit/s asked for, 52.6 Mbit/s measured"]),
-    ({"achieved": None, "error": "no route"}, ["bare: rate of links could not be measured: no route"]),
+    ({"achieved": 47.4e6}, ["bare: rate from node-a to node-c: 50 Mbit/s asked for, 47.4 Mbit/s measured"]),
+    ({"achieved": 52.6e6}, ["bare: rate from node-a to node-c: 50 Mbit/s asked for, 52.6 Mbit/s measured"]),
+    ({"achieved": None, "error": "no route"}, ["bare: rate from node-a to node-c could not be measured: no route"]),
 ])
 def test_links_other_than_asked_are_a_reason(tmp_path: Path, changes: dict[str, Any], reasons: list[str]) -> None:
     run = run_json(["bare", "l2"], links=[rate(**changes)])

@@ -58,8 +58,8 @@ def test_drops_and_super_packets_are_reasons(tmp_path: Path, changed: dict[str, 
     assert "l2" in reason
 
 
-@pytest.mark.parametrize("shaped", [{"bw": 50.0}, {"loss": 1.0}])
-def test_drops_on_links_that_were_to_drop_are_no_reason(tmp_path: Path, shaped: dict[str, float]) -> None:
+@pytest.mark.parametrize("shaped", [{"bw": 50.0}, {"loss": 1.0}, {"links": {"node-c": {"loss": 1.0}}}])
+def test_drops_on_links_that_were_to_drop_are_no_reason(tmp_path: Path, shaped: dict[str, object]) -> None:
     run = run_json(DESIGNS)
     run["scenario"] |= shaped
     assert verdict_of(tmp_path, run, retransmits=0.02) == []

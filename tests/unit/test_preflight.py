@@ -90,7 +90,7 @@ NO_LINKS = replace(NO_MODULES, trials={**NO_MODULES.trials, "tbf": "no", "clsact
 def test_what_links_need_is_missed_before_anything_is_built(
     readings: Readings, shape: Shape, missing: list[str]
 ) -> None:
-    sentences = missing_for(judge(readings), "auto", "auto", shape=shape)
+    sentences = missing_for(judge(readings), "auto", "auto", shapes=[Shape(), shape])
     assert len(sentences) == len(missing)
     assert all(said.startswith(start) for said, start in zip(sentences, missing, strict=True))
 
