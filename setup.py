@@ -13,9 +13,9 @@ setup(
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/markdown",
     packages=find_packages(include=["emu", "emu.*", "controllers", "controllers.*"]),
-    package_data={"": ["*.json", "*.html", "*.css", "*.js", "py.typed"]},
+    package_data={"": ["*.json", "*.html", "*.css", "*.js", "*.mplstyle", "py.typed"]},
     python_requires=">=3.10",
-    install_requires=["Jinja2", "PyYAML", "matplotlib", "numpy", "os-ken", "packaging", "pyroute2>=0.7,<0.8"],
+    install_requires=["Jinja2", "PyYAML", "matplotlib>=3.7", "numpy", "os-ken", "packaging", "pyroute2>=0.7,<0.8"],
     extras_require={
         # Unmaintained: builds with setuptools up to 67.8.0 only (see constraints.txt), and not on Python 3.12 or newer.
         "ryu": ["ryu==4.34; python_version < '3.12'"],

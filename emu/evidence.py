@@ -50,11 +50,14 @@ def _seen(test: Seen, frames: Sequence[Frame]) -> Finding:
 
 def _unseen(test: Unseen, frames: Sequence[Frame]) -> Finding:
     expected = f"no frame with {_words(test.where)}"
+    looked_at = 0
     for point in test.points:
-        count = sum(_fits(frame, test.where) for frame in _at(point, frames))
+        there = _at(point, frames)
+        count = sum(_fits(frame, test.where) for frame in there)
         if count:
             return False, expected, f"{count} at {point}"
-    return True, expected, "none"
+        looked_at += len(there)
+    return True, expected, f"none in {looked_at} frame{'' if looked_at == 1 else 's'}"
 
 
 def _ordered(test: Ordered, frames: Sequence[Frame]) -> Finding:

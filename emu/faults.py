@@ -5,11 +5,14 @@ The claims a broken lab is judged by are made from the sound plan, so that every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from emu.errors import UsageError
-from emu.model import Machine, Node, Plan, host_route
+from emu.model import Binding, GatewayRoute, Machine, Neighbor, Node, Plan, host_route
+
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -93,27 +96,28 @@ def _with_sysctl(plan: Plan, name: str, key: str, value: str) -> Plan:
     return _with_machine(plan, name, lambda machine: replace(machine, sysctls={**machine.sysctls, key: value}))
 
 
-def _with_binding(plan: Plan, address: str, mac: str | None) -> Plan:
-    """Proxy ARP tells another MAC for ``address``; with ``None`` it knows nothing of it."""
+def _edited(entries: Iterable[Entry], is_meant: Callable[[Entry], bool],
+            change: Callable[[Entry], Entry] | None = None) -> tuple[Entry, ...]:
+    """The entries of a table with those that are meant changed, or left out if there is no ``change``."""
+    return tuple(
+        change(entry) if change and is_meant(entry) else entry for entry in entries if change or not is_meant(entry)
+    )
+
+
+def _with_binding(plan: Plan, address: str, change: Callable[[Binding], Binding] | None = None) -> Plan:
+    """Proxy ARP tells something else of ``address``, or knows nothing of it."""
     proxy = plan.control.proxy_arp
     assert proxy is not None  # this design has it
-    bindings = tuple(
-        replace(binding, mac=mac or binding.mac) if binding.ip == address else binding
-        for binding in proxy.bindings
-        if mac or binding.ip != address
-    )
+    bindings = _edited(proxy.bindings, lambda binding: binding.ip == address, change)
     return replace(plan, control=replace(plan.control, proxy_arp=replace(proxy, bindings=bindings)))
 
 
-def _with_gateway_route(plan: Plan, prefix: str, via: str | None) -> Plan:
-    """The gateway sends ``prefix`` to another next hop; with ``None`` it has no route to it."""
+def _with_gateway_route(plan: Plan, prefix: str,
+                        change: Callable[[GatewayRoute], GatewayRoute] | None = None) -> Plan:
+    """The gateway has another route to ``prefix``, or none."""
     gateway = plan.control.gateway
     assert gateway is not None  # this design has one
-    routes = tuple(
-        replace(route, via=via or route.via) if route.prefix == prefix else route
-        for route in gateway.routes
-        if via or route.prefix != prefix
-    )
+    routes = _edited(gateway.routes, lambda route: route.prefix == prefix, change)
     return replace(plan, control=replace(plan.control, gateway=replace(gateway, routes=routes)))
 
 
@@ -138,11 +142,11 @@ def _duplicate_mac(plan: Plan, cast: Roles) -> Plan:
 
 
 def _proxy_mac(plan: Plan, cast: Roles) -> Plan:
-    return _with_binding(plan, plan.address(cast.dst), cast.other.mac)
+    return _with_binding(plan, plan.address(cast.dst), lambda binding: replace(binding, mac=cast.other.mac))
 
 
 def _proxy_arp_off(plan: Plan, cast: Roles) -> Plan:
-    return _with_binding(plan, plan.address(cast.dst), None)
+    return _with_binding(plan, plan.address(cast.dst))
 
 
 def _no_forwarding(plan: Plan, cast: Roles) -> Plan:
@@ -151,31 +155,32 @@ def _no_forwarding(plan: Plan, cast: Roles) -> Plan:
 
 def _missing_route(plan: Plan, cast: Roles) -> Plan:
     if plan.control.gateway:
-        return _with_gateway_route(plan, cast.far.pod_subnet, None)
+        return _with_gateway_route(plan, cast.far.pod_subnet)
 
     def without(machine: Machine) -> Machine:
-        return replace(machine, routes=tuple(r for r in machine.routes if r.destination != cast.far.pod_subnet))
+        routes = _edited(machine.routes, lambda route: route.destination == cast.far.pod_subnet)
+        return replace(machine, routes=routes)
 
     return _with_machine(plan, cast.near.name, without)
 
 
 def _wrong_next_hop(plan: Plan, cast: Roles) -> Plan:
-    return _with_gateway_route(plan, cast.far.pod_subnet, cast.other.address)
+    return _with_gateway_route(plan, cast.far.pod_subnet, lambda route: replace(route, via=cast.other.address))
 
 
 def _missing_fdb(plan: Plan, cast: Roles) -> Plan:
     def without(machine: Machine) -> Machine:
-        return replace(machine, fdb=tuple(entry for entry in machine.fdb if entry.destination != cast.far.address))
+        return replace(machine, fdb=_edited(machine.fdb, lambda entry: entry.destination == cast.far.address))
 
     return _with_machine(plan, cast.near.name, without)
 
 
 def _wrong_neighbor(plan: Plan, cast: Roles) -> Plan:
+    def of_far(neighbor: Neighbor) -> bool:
+        return neighbor.address == cast.far.vtep_address
+
     def confused(machine: Machine) -> Machine:
-        neighbors = tuple(
-            replace(neighbor, mac=cast.other.vtep_mac) if neighbor.address == cast.far.vtep_address else neighbor
-            for neighbor in machine.neighbors
-        )
+        neighbors = _edited(machine.neighbors, of_far, lambda known: replace(known, mac=cast.other.vtep_mac))
         return replace(machine, neighbors=neighbors)
 
     return _with_machine(plan, cast.near.name, confused)

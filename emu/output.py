@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from emu.errors import UsageError
 
+NAMES_TRIED = 100
+
 Self = TypeVar("Self", bound="OutputFolder")
 
 
@@ -36,6 +38,18 @@ class OutputFolder:
         except OSError as error:
             raise _cannot_make(path, error) from None
         return folder
+
+    @classmethod
+    def create_next(cls: type[Self], path: Path) -> Self:
+        """Make a new folder, called ``path-2`` or so where somebody has made ``path`` meanwhile."""
+        names = (path, *(path.with_name(f"{path.name}-{number}") for number in range(2, NAMES_TRIED)))
+        for name in names:
+            try:
+                return cls.create(name)
+            except UsageError:
+                if not os.path.lexists(name):
+                    raise
+        return cls.create(path)
 
     @classmethod
     def reopen(cls: type[Self], path: Path) -> Self:

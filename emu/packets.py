@@ -3,7 +3,8 @@
 ``headers`` gives the headers of a frame with the place of every field; ``dissect`` the same as one flat table,
 ``{"eth.src": ..., "arp.op": ..., "ip.ttl": ...}``. Fields of a frame inside a tunnel have ``inner.`` before their
 names, those of the packet that an ICMP error quotes have ``quoted.``. Headers: IEEE 802.3, RFC 826 (ARP), RFC 791
-(IPv4), RFC 792 (ICMP), RFC 768 (UDP), RFC 9293 (TCP), RFC 7348 (VXLAN), RFC 9112 (the first line of HTTP/1.1).
+(IPv4), RFC 792 and RFC 1191 (ICMP), RFC 768 (UDP), RFC 9293 (TCP), RFC 7348 (VXLAN), RFC 9112 (the first line of
+HTTP/1.1).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 ARP_REQUEST, ARP_REPLY = 1, 2
 ECHO_REPLY, ECHO_REQUEST = 0, 8
 UNREACHABLE, TIME_EXCEEDED = 3, 11
+FRAGMENTATION_NEEDED = 4
+"""Code of an unreachable."""
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP = 0x0800, 0x0806
 ICMP, TCP, UDP = 1, 6, 17
@@ -74,6 +77,7 @@ _TABLES = {
     ),
     "ip": (
         *(_Spec("len", 2, 2), _Spec("id", 4, 2), _Spec("df", 6, 1, lambda data: bool(data[0] & 0x40))),
+        _Spec("fragment", 6, 2, lambda data: _number(data) & 0x3FFF),  # more to come, and the offset: 0 for a whole
         *(_Spec("ttl", 8, 1), _Spec("proto", 9, 1), _Spec("sum", 10, 2)),
         *(_Spec("src", 12, 4, inet_ntoa), _Spec("dst", 16, 4, inet_ntoa)),
     ),
@@ -85,6 +89,9 @@ _TABLES = {
     "udp": (_Spec("sport", 0, 2), _Spec("dport", 2, 2), _Spec("len", 4, 2)),
     "vxlan": (_Spec("vni", 4, 3),),
 }
+_TOO_BIG = (*_TABLES["icmp"][:2], _Spec("mtu", 6, 2))
+"""An ICMP header that tells the MTU of the next hop where others have a sequence number (RFC 1191, section 4)."""
+
 _SIZES = {"eth": 14, "arp": 28, "ip": 20, "icmp": 8, "tcp": 20, "udp": 8, "vxlan": 8}
 """What a header has at least."""
 
@@ -109,6 +116,7 @@ def flat(found: tuple[Header, ...], length: int) -> dict[str, Any]:
 
 def _header(frame: bytes, protocol: str, start: int, size: int, depth: int, prefix: str = "") -> Header:
     within = prefix or "inner." * depth
+    is_too_big = protocol == "icmp" and (frame[start], frame[start + 1]) == (UNREACHABLE, FRAGMENTATION_NEEDED)
     fields = (
         Field(
             f"{within}{protocol}.{spec.name}",
@@ -116,7 +124,7 @@ def _header(frame: bytes, protocol: str, start: int, size: int, depth: int, pref
             start + spec.start,
             spec.size,
         )
-        for spec in _TABLES[protocol]
+        for spec in (_TOO_BIG if is_too_big else _TABLES[protocol])
     )
     return Header(protocol, depth, start, size, tuple(fields))
 
@@ -138,18 +146,18 @@ def _ethernet(frame: bytes, start: int, end: int, depth: int) -> Iterator[Header
 
 
 def _ipv4(frame: bytes, start: int, end: int, depth: int) -> Iterator[Header]:
-    if end - start < 20 or frame[start] >> 4 != 4:
+    size = (frame[start] & 15) * 4 if end - start >= _SIZES["ip"] else 0
+    if not _SIZES["ip"] <= size <= end - start or frame[start] >> 4 != 4:
         yield from _payload(frame, start, end, depth)
         return
-    size = (frame[start] & 15) * 4
     yield _header(frame, "ip", start, size, depth)
     body, stop = start + size, min(end, start + _number(frame[start + 2 : start + 4]))
     is_first = not _number(frame[start + 6 : start + 8]) & 0x1FFF  # a later fragment has no transport header
     protocol = {ICMP: "icmp", TCP: "tcp", UDP: "udp"}.get(frame[start + 9]) if is_first else None
-    if protocol is None or stop - body < _SIZES[protocol]:
+    length = _transport_size(frame, protocol, body, stop) if protocol else 0
+    if not protocol or not length:
         yield from _payload(frame, body, stop, depth)
         return
-    length = min(stop - body, (frame[body + 12] >> 4) * 4) if protocol == "tcp" else _SIZES[protocol]
     header = _header(frame, protocol, body, length, depth)
     rest = body + length
     if protocol == "tcp":
@@ -161,6 +169,14 @@ def _ipv4(frame: bytes, start: int, end: int, depth: int) -> Iterator[Header]:
         yield from _vxlan(frame, rest, stop)
     else:
         yield from _payload(frame, rest, stop, depth)
+
+
+def _transport_size(frame: bytes, protocol: str, start: int, end: int) -> int:
+    """Bytes of a transport header; 0 where it is cut off, or says that it is shorter than it can be."""
+    least = size = _SIZES[protocol]
+    if protocol == "tcp" and end - start >= least:
+        size = (frame[start + 12] >> 4) * 4
+    return size if least <= size <= end - start else 0
 
 
 def _quoted(frame: bytes, start: int, end: int, depth: int) -> tuple[Field, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import platform
 from collections.abc import Mapping, Sequence
@@ -43,13 +44,18 @@ def chapter_makers() -> Mapping[str, ChapterMaker]:
 
 
 def write_walk(out: Path, walk: Walk, frames: Sequence[Frame], about: Mapping[str, str]) -> OutputFolder:
-    """A new folder with the walk as walk.json, walk.pcapng, walk.svg and walk.html; returns it."""
-    folder = OutputFolder.create(out)
-    folder.write("walk.pcapng", capture_file(walk, frames))
-    folder.write_json("walk.json", document(walk))
-    folder.write("walk.svg", ladder.draw(walk))
+    """A new folder with the walk as walk.json, walk.pcapng, walk.svg and walk.html; returns it. All is drawn before
+    there is a folder."""
     title = f"{REQUEST_WORDS[walk.request]} from {walk.src} to {walk.dst}"
-    folder.write("walk.html", page.render(title, [chapter_of(walk)], about, ()))
+    files: dict[str, str | bytes] = {
+        "walk.pcapng": capture_file(walk, frames),
+        "walk.json": json.dumps(document(walk), indent=1, ensure_ascii=False) + "\n",
+        "walk.svg": ladder.draw(walk),
+        "walk.html": page.render(title, [chapter_of(walk)], about, ()),
+    }
+    folder = OutputFolder.create_next(out)
+    for name, content in files.items():
+        folder.write(name, content)
     return folder
 
 
@@ -122,7 +128,7 @@ def write_guide(out: Path, told: Sequence[Told]) -> Path:
     drawn = [each.maker.chapter(each.walks) for each in told]
     rows = [row for each in told for row in fact_rows(each)]
     html = page.render(TITLE, drawn, told[0].about, rows)
-    folder = OutputFolder.create(out)
+    folder = OutputFolder.create_next(out)
     for each in told:
         for name, content in each.captures.items():
             folder.write(f"{name}.pcapng", content)

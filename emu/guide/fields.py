@@ -51,7 +51,7 @@ FIELDS: Mapping[str, Text] = {
     "eth.type": Text("type", "EtherType: what the frame carries (IEEE 802.3; 0x0800 IPv4, 0x0806 ARP).", True),
     "arp.op": Text("op", "Operation: 1 asks, 2 answers (RFC 826)."),
     "arp.tpa": Text("asks for", "Target protocol address: the IPv4 address that is asked for (RFC 826)."),
-    "arp.tha": Text("is at", "Target hardware address: what is asked for, so it is still empty (RFC 826)."),
+    "arp.tha": Text("wanted", "Target hardware address: what is asked for, so it is still empty (RFC 826)."),
     "arp.spa": Text("asker", "Sender protocol address: the IPv4 address of who asks. Who hears it may enter it in his "
                              "ARP cache (RFC 826)."),
     "arp.sha": Text("its MAC", "Sender hardware address: the MAC address of who asks (RFC 826)."),
@@ -65,6 +65,8 @@ FIELDS: Mapping[str, Text] = {
     "ip.id": Text("id", "Identification: tells the fragments of one packet from those of another (RFC 6864).", True),
     "ip.df": Text("don't frag.", "Don't Fragment: routers shall drop the packet rather than cut it, and say so "
                                  "(RFC 1191, path MTU discovery).", True),
+    "ip.fragment": Text("fragment", "Whether more fragments follow, and this one's offset in units of 8 bytes; 0: the "
+                                    "packet is whole (RFC 791).", True),
     "ip.sum": Text("checksum", "Checksum of this header only; a router that changes the TTL mends it (RFC 1624).",
                    True),
     "tcp.dport": Text("port", "Destination port: which program on that machine (RFC 9293)."),
@@ -86,6 +88,7 @@ FIELDS: Mapping[str, Text] = {
     "icmp.id": Text("id", "Identifier: which ping asked (RFC 792). In an error these bytes mean something else.", True),
     "icmp.seq": Text("seq", "Sequence number of the echo (RFC 792). In an error these bytes mean something else.",
                      True),
+    "icmp.mtu": Text("MTU", "MTU of the next hop: the largest packet that gets through there (RFC 1191)."),
     "quoted.ip.dst": Text("about, to", "The destination of the packet that this error is about (RFC 792)."),
     "quoted.ip.src": Text("about, from", "The source of the packet that this error is about (RFC 792)."),
     "quoted.ip.ttl": Text("about, TTL", "The TTL the packet had that this error is about (RFC 792).", True),

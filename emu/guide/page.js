@@ -28,6 +28,18 @@
     box.scrollTop = row.offsetTop + row.offsetHeight - box.clientHeight;
   }
 
+  // Where a chapter has more dots than there is room for, the rail says in words where we are.
+  function crowd() {
+    for (const li of document.querySelectorAll(".rail li")) {
+      const dots = [...li.querySelectorAll(".st")];
+      const k = dots.indexOf(stops[at]) + 1;
+      li.classList.remove("crowded");
+      const row = li.querySelector(".sts");
+      li.classList.toggle("crowded", row.scrollWidth > row.clientWidth);
+      li.querySelector(".kn").textContent = k ? `${k} of ${dots.length}` : `${dots.length} steps`;
+    }
+  }
+
   function show(index) {
     at = index;
     slides.forEach((slide, k) => slide.classList.toggle("cur", k === at));
@@ -38,6 +50,7 @@
     });
     stops[at].setAttribute("aria-current", "step");
     document.querySelectorAll(".rail li").forEach((li) => li.classList.toggle("on", li.contains(stops[at])));
+    crowd();
     prev.disabled = at === 0;
     next.disabled = at === slides.length - 1;
     reveal(slides[at].querySelector(".row.key"));
@@ -159,6 +172,9 @@
     scrollTo(0, 0);
     say.textContent = slides[at].getAttribute("aria-label");
   });
-  addEventListener("resize", () => reveal(slides[at].querySelector(".row.key")));
+  addEventListener("resize", () => {
+    crowd();
+    reveal(slides[at].querySelector(".row.key"));
+  });
   show(named());
 })();

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from emu.guide.inspector import STRIP_WIDTH, Inspection, inspect
 from emu.guide.realms import ALL, GLYPHS, NODE, OUTSIDE, POD
@@ -86,6 +87,7 @@ class View:
     wide: Markup
     narrow: Markup
     capture: str
+    others: str
     inspection: Inspection | None
     addresses: tuple[AddressRow, ...]
     more_addresses: int
@@ -98,6 +100,7 @@ def render(title: str, chapters: Sequence[Chapter], about: Mapping[str, str], fa
     """
     views = _views(chapters)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"unbroken": unbroken, "breakable": breakable}
     script = Markup(_text("page.js"))
     cover = Stop(COVER, title)
     table = Stop(FACTS, facts_claim(facts)) if facts else None
@@ -124,6 +127,19 @@ def render(title: str, chapters: Sequence[Chapter], about: Mapping[str, str], fa
         total=len(views) + (2 if table else 1),
         frames=sum(len(walk.steps) for chapter in chapters for walk in chapter.captures.values()),
     )
+
+
+_NAME = re.compile(r"[A-Za-z]+-[A-Za-z0-9]+")
+
+
+def unbroken(text: str) -> Markup:
+    """Text in which no line ends within a name: ``node-c`` stays whole."""
+    return Markup(_NAME.sub(r'<span class="nw">\g<0></span>', str(escape(text))))
+
+
+def breakable(text: str) -> Markup:
+    """What a table says, in which a line may end after every comma; arrows as arrows."""
+    return Markup(str(escape(text.replace("->", "→"))).replace(",", ",<wbr>"))
 
 
 def facts_claim(facts: Sequence[FactRow]) -> str:
@@ -153,17 +169,26 @@ def _view(number: int, chapter_number: int, step_number: int, chapter: Chapter, 
         wide=Markup(draw(slide.scene, "wide", f"w-{letters}", slide.claim)),
         narrow=Markup(draw(slide.scene, "narrow", f"n-{letters}", slide.claim)),
         capture=_capture(chapter, slide),
+        others=_others(slide),
         inspection=inspect(slide.walk, slide.step, slide.key_field) if slide.step else None,
         addresses=tuple(addresses[:LISTED]),
         more_addresses=max(0, len(addresses) - LISTED),
     )
 
 
+def _others(slide: Slide) -> str:
+    """The other frames that a slide was drawn from: all of its packet."""
+    if slide.step is None:
+        return ""
+    numbers = sorted(slide.walk.step(index).pcap_frame for index in slide.walk.packet(slide.step.packet).steps)
+    return f" of {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else ""
+
+
 def _capture(chapter: Chapter, slide: Slide) -> str:
     found = next((name for name, walk in chapter.captures.items() if walk is slide.walk), None)
     if found is None:
         raise ValueError(f"{chapter.name}/{slide.name} shows a walk that is no capture of its chapter")
-    return found
+    return f"{found}.pcapng"
 
 
 def _addresses(plan: Plan, source: str, destination: str) -> Iterator[AddressRow]:

@@ -150,7 +150,9 @@ class Slide:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A system of the deck: its slides, and the capture file they were drawn from (a walk each, by file name)."""
+    """A system of the deck: its slides, and the capture files they were drawn from: a walk each, by the file's name
+    without its ``.pcapng``.
+    """
 
     name: str
     title: str

@@ -33,7 +33,7 @@ def draw(scene: Scene, layout: Layout, ident: str, title: str) -> str:
     name = escape(ident)
     return (
         f'<svg class="stage {layout}" viewBox="-2 -2 {number(width + 4)} {number(height + 4)}" '
-        f'preserveAspectRatio="xMinYMin meet" role="img" aria-labelledby="{name}-t {name}-d">'
+        f'preserveAspectRatio="xMinYMin meet" role="img" aria-labelledby="{name}-t" aria-describedby="{name}-d">'
         f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(scene.desc)}</desc>\n'
         f"{sheet.markup}\n</svg>"
     )

@@ -138,7 +138,7 @@ def _bridge(sheet: Sheet, scene: Scene, places: Places, place: Place, bridge: Re
     for address in addresses[:1]:
         words = f"{address.address}/{address.prefix_length}"
         edge = 8 if sheet.width(words, MONO) < 88 else 4
-        sheet.text("words", bridge.right - edge, base, words, MONO, "c-pod", "end")
+        sheet.text("words", bridge.right - edge, base, words, MONO, "c-pod on-bar", "end")
 
 
 def _blocked(sheet: Sheet, box: Rect, bridge: Rect, blocked: tuple[str, str]) -> None:
@@ -183,7 +183,7 @@ def process_box(scene: Scene, places: Places, place: Place) -> Rect | None:
         return None
     m, box = places.measures, place.box
     if not place.bridge:
-        high, top = (34, 62) if m.is_wide else (26, 60)
+        high, top = (34, 62) if m.is_wide else (34, 60)  # narrow: two lines
         return Rect(box.left + m.pad, top, box.right - m.pad, top + high)
     row = Rect(box.left + m.pad, m.containers[0], box.left + m.pad + m.container_w, m.containers[1])
     return Rect(row.left, row.top + 4, row.right + 6, row.bottom - 4)

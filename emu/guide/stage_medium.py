@@ -11,8 +11,8 @@ from emu.model import SWITCH
 
 ROW = {"wide": 19.0, "narrow": 16.0}
 PER_COLUMN = 3
-BESIDE_LANE = 100.0
-"""How wide words in the wide bar may be, left and right of the lane."""
+BESIDE_LANE = 102.0
+"""How wide words in the wide bar may be, left and right of the lane; it holds no more than two lines."""
 
 
 def table_room(scene: Scene, sheet: Sheet) -> float:

@@ -32,6 +32,7 @@ _BOLD, _FAIL, _CHANGED = "1", "1;35", "7"
 
 _MEANINGS = {NODE: "node", POD: "container", OUTSIDE: "outside machine", ALL: "everybody"}
 _NAMES = {"eth": "Eth", "ip": "IP", "arp": "ARP", "icmp": "ICMP", "tcp": "TCP", "udp": "UDP", "vxlan": "VXLAN"}
+_ICMP_FIELDS = ("type", "code", "id", "seq", "mtu")
 _FATES = {ANSWERED: "answered", DELIVERED: "delivered", DROPPED: "dropped", LOST: "LOST"}
 _ALWAYS = ("eth", "ip", "arp")
 """Headers that are shown wherever headers are."""
@@ -233,7 +234,7 @@ class _Teller:
                 return f"who has {value['tpa']}? tell {value['spa']}"
             return f"{value['spa']} is at {fields['arp.sha']} ({value['sha']})"
         if protocol == "icmp":
-            return f"type {value['type']} code {value['code']} id {value['id']} seq {value['seq']}"
+            return " ".join(f"{name} {value[name]}" for name in _ICMP_FIELDS if name in value)
         if protocol == "vxlan":
             return f"vni {value['vni']}"
         if protocol in ("tcp", "udp"):

@@ -161,7 +161,7 @@ def _kernel_state(test: KernelState, lab: Lab, captures: _Captures) -> Finding:
         if rest:
             return False, f"{what}: {len(query.expected)} entries", f"besides them {rest}"[:600]
         entries += len(query.expected)
-    return True, f"{entries} entries", f"{entries} entries"
+    return True, f"{entries} entries", f"all {entries} as expected"
 
 
 def _includes(item: Any, wanted: Any) -> bool:

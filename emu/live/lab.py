@@ -22,7 +22,9 @@ from emu.errors import LabError, MissingError, UsageError
 from emu.frames import Frame
 from emu.live import preflight
 from emu.live.buffers import SYSCTLS, large_buffers
+from emu.live.capture import NO_PERMISSION
 from emu.live.flood import Flooded
+from emu.live.linux import CAP_NET_RAW, has_capability
 from emu.live.process import wait_until
 from emu.live.sweep import Miss
 from emu.live.tree import Tree
@@ -255,6 +257,8 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
     problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels),
                                      [port.shape for port in plan.switch.ports])
+    if os.geteuid() == 0 and not has_capability(CAP_NET_RAW):  # without root, a lab has its own
+        problems.append(NO_PERMISSION)
     if problems:
         raise MissingError(*problems)
     return (

@@ -6,7 +6,9 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+CAP_NET_RAW = 13
 CLONE_NEWNET = 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
@@ -29,6 +31,13 @@ def mount(source: str, target: str, fstype: str | None = None, flags: int = 0, o
 def die_with_parent(signal_number: int) -> None:
     """Have the kernel send this process a signal when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
     _check(_libc.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0), "prctl")
+
+
+def has_capability(number: int) -> bool:
+    """Whether this process has a capability in effect (capabilities(7))."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    effective = next(line.split()[1] for line in status if line.startswith("CapEff:"))
+    return bool(int(effective, 16) >> number & 1)
 
 
 def new_network_namespace() -> int:

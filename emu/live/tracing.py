@@ -87,7 +87,7 @@ def _full_ping(lab: Lab, src: str, dst: str) -> str:
 def _ping(lab: Lab, src: str, dst: str, *options: str) -> str:
     done = lab[src].run(["ping", "-n", "-c", "1", "-W", str(_PATIENCE_S), *options, lab.plan.address(dst)])
     said = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith(("From", "ping:"))]
-    return (said or ["no answer to the ping"])[0] if done.returncode else ""
+    return (said or [f"ping gave up after {_PATIENCE_S} s"])[0] if done.returncode else ""
 
 
 def _arp(lab: Lab, src: str, dst: str) -> str:

@@ -100,12 +100,14 @@ class RunningTree:
 
     @property
     def machines(self) -> list[str]:
-        """The names of its nodes and containers; ``UsageError`` if it belongs to somebody else."""
+        """The names of its nodes and containers; ``UsageError`` if it belongs to somebody else, or has ended."""
         folder = Path(f"/proc/{self.init_pid}/root{NAMESPACE_FOLDER}")
         try:
             return sorted(path.name for path in folder.iterdir())
         except PermissionError:
             raise UsageError(f"lab {self.lab_id} belongs to another user") from None
+        except OSError:  # its init, whose view of the files this is, is gone
+            raise UsageError(f"lab {self.lab_id} has ended") from None
 
 
 def running_trees() -> list[RunningTree]:
@@ -148,7 +150,7 @@ def find_tree(lab_id: str | None) -> RunningTree:
 def enter(tree: RunningTree, machine: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a command in a machine of a running lab, on this process's own standard streams.
 
-    Raises ``UsageError`` where the lab has no such machine or belongs to somebody else.
+    Raises ``UsageError`` where the lab has no such machine, belongs to somebody else or has ended.
     """
     names = tree.machines
     if machine not in names:

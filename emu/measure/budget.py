@@ -27,6 +27,9 @@ from emu.walk.join import Sighting
 
 BUDGET_FORMAT = "emu-budget/1"
 
+P99_FROM = 100
+"""Exchanges that a p99 takes: of fewer it would be little else than the largest."""
+
 FAR_STACK, UNEXPLAINED = "far stack", "unexplained"
 SEGMENTS = (
     *("container veth", "bridge", "routing", "overlay device", "wire", "switch", "gateway"),
@@ -169,11 +172,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Spent:
-    """The time spent on one leg, or in one segment, over ``n`` exchanges."""
+    """The time spent on one leg, or in one segment, over ``n`` exchanges. ``p99_us``: ``None`` below ``P99_FROM``."""
 
     median_us: float
-    p99_us: float
+    p99_us: float | None
     n: int
+
+    def entry(self) -> dict[str, float]:
+        """These figures as they stand in ``budget.json``: without a p99 where there is none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -222,8 +229,8 @@ class Budget:
             "round_trip_us": _estimate_entry(self.round_trip),
             "round_trip_uncaptured_us": _estimate_entry(self.uncaptured),
             "capture_cost": _estimate_entry(self.capture_cost),
-            "hops": [{**asdict(leg), **asdict(spent)} for leg, spent in self.hops],
-            "segments": [{"segment": name, **asdict(spent)} for name, spent in self.segments.items()],
+            "hops": [{**asdict(leg), **spent.entry()} for leg, spent in self.hops],
+            "segments": [{"segment": name, **spent.entry()} for name, spent in self.segments.items()],
         }
 
 
@@ -252,7 +259,7 @@ def read(stored: Any) -> list[Budget]:
 
 def _budget(entry: Mapping[str, Any]) -> Budget:
     def spent(row: Mapping[str, Any]) -> Spent:
-        return Spent(row["median_us"], row["p99_us"], row["n"])
+        return Spent(row["median_us"], row.get("p99_us"), row["n"])
 
     return Budget(
         **{name: entry[name] for name in ("design", "params", "src", "dst", "request", "conditions", "blocks")},
@@ -294,4 +301,5 @@ def account(plan: Plan, ends: tuple[str, str], request: str, legs: Sequence[Leg]
 
 
 def _spent(values_us: NDArray[np.float64]) -> Spent:
-    return Spent(float(np.median(values_us)), float(np.quantile(values_us, 0.99)), values_us.size)
+    p99_us = float(np.quantile(values_us, 0.99)) if values_us.size >= P99_FROM else None
+    return Spent(float(np.median(values_us)), p99_us, values_us.size)

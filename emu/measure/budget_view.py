@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from emu.errors import UsageError
-from emu.measure.budget import SEGMENTS, Budget, document, read
+from emu.measure.budget import SEGMENTS, Budget, Spent, document, read
 from emu.measure.budget_plot import ROW_HEIGHT, draw_budgets
 from emu.measure.look import Style, styles, use_in_figures
 from emu.measure.plots import Sheet, image
@@ -44,6 +44,11 @@ def finding(budgets: Sequence[Budget], labels: Mapping[str, str]) -> str:
 def estimate_text(estimate: Estimate) -> str:
     """A time, with its interval in brackets where it has one."""
     return number(estimate.value) + (f" ({interval_text(estimate, 1)})" if estimate.interval else "")
+
+
+def p99_text(spent: Spent) -> str:
+    """A p99 in microseconds; a dash where there are too few exchanges for one."""
+    return "-" if spent.p99_us is None else number(spent.p99_us)
 
 
 def caption(budgets: Sequence[Budget], labels: Mapping[str, str]) -> list[str]:
@@ -103,7 +108,7 @@ def hop_table(budget: Budget) -> str:
     """One design, hop by hop, for a terminal of 80 columns."""
     lines = [f"{budget.spec}: {budget.repeats} {_NOUN[budget.request]} from {budget.src} to {budget.dst}",
              f"{'µs':>62}{'median':>9}{'p99':>9}", f"  {budget.hops[0][0].start}"]
-    lines += [f"  {leg.end:<42}{leg.segment:<18}{number(spent.median_us):>9}{number(spent.p99_us):>9}"
+    lines += [f"  {leg.end:<42}{leg.segment:<18}{number(spent.median_us):>9}{p99_text(spent):>9}"
               for leg, spent in budget.hops]
     return "\n".join(lines)
 
@@ -125,6 +130,6 @@ def _segments(budgets: Sequence[Budget], look: Mapping[str, Style]) -> list[str]
     for name in SEGMENTS:
         spent = [budget.segments.get(name) for budget in budgets]
         if any(spent):
-            cells = (f"{number(s.median_us)} / {number(s.p99_us)}" if s else "-" for s in spent)
+            cells = (f"{number(s.median_us)} / {p99_text(s)}" if s else "-" for s in spent)
             lines.append(f"{name:<16}" + "".join(f"{cell:>16}" for cell in cells))
     return lines

@@ -20,6 +20,7 @@ from emu.measure.budget import Budget, document
 from emu.measure.budget_run import measure_budget
 from emu.measure.budget_view import FILE as BUDGET_FILE
 from emu.measure.links import check_links
+from emu.measure.precision import Tally, Width
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
 from emu.measure.results import RUN_FORMAT, ResultFolder
@@ -222,14 +223,19 @@ def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], pr
         bench.prepare(list(workloads.values()))
     trials = plan_trials(list(benches), list(workloads), profile.blocks, seed)
     started, planned_s = time.monotonic(), expected_s(trials, workloads, profile.lengths)
+    tally = Tally()
+    width: Width | None = None
     for trial in trials:
+        if trial.order == 0:
+            width = tally.widest(seed)
         rest_s = expected_s(trials[trial.index :], workloads, profile.lengths)
         spent_s = time.monotonic() - started
         pace = max(1.0, spent_s / (planned_s - rest_s)) if planned_s > rest_s else 1.0
-        progress.step(_line(trial, len(trials), rest_s * pace + BUDGET_S * len(benches) + REPORT_S))
+        progress.step(_line(trial, len(trials), rest_s * pace + BUDGET_S * len(benches) + REPORT_S, width))
         bench = benches[trial.design]
         samples = bench.measure(trial, workloads[trial.workload])
         bench.folder.add_samples(samples)
+        tally.add(samples)
         for failed in (sample for sample in samples if not sample.ok):
             progress.say(f"{trial.design}, {trial.workload}, trial {trial.index + 1} failed: {failed.error}")
 
@@ -246,5 +252,7 @@ def _budget(bench: Bench, warnings: list[str], progress: Progress) -> Budget | N
         return None
 
 
-def _line(trial: Trial, count: int, left_s: float) -> str:
-    return f"trial {trial.index + 1} of {count}  {trial.design}  {trial.workload}  about {left(left_s)} left"
+def _line(trial: Trial, count: int, left_s: float, width: Width | None) -> str:
+    widest = [str(width)] if width else []
+    return "  ".join([f"trial {trial.index + 1} of {count}", f"about {left(left_s)} left", *widest,
+                      trial.design, trial.workload])

@@ -134,7 +134,7 @@ def _cdf(question: Question, label: str, note: str) -> Callable[[Subject], tuple
         sheet = subject.sheet(
             title, CDF_ABOVE + CDF_HEIGHT + TICKS_AND_LABEL,
             f"{blocks} interleaved blocks, {values:,} values a design. {note} Numbers above: median over blocks; "
-            "markers: median and p99 of all values.",
+            "markers: quartiles and p99 of all values.",
         )
         curves = [Curve(subject.styles[c.spec], c.values, c.median.value, subject.is_doubted(c)) for c in cells]
         draw_cdf(sheet.axes(CDF_ABOVE, CDF_HEIGHT, TICKS_AND_LABEL), curves, CDF_HEIGHT, label)

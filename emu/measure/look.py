@@ -12,13 +12,17 @@ from typing import Any
 from emu.look import tokens
 from emu.measure.results import spec_of
 
+STYLE = "emu.measure.paper"
+"""The style file, as matplotlib's ``style.use`` finds it."""
+
 UNKNOWN = {"light": "#454C55", "dark": "#BCC3CB", "marker": "o"}
 """How a design is drawn that the look does not name."""
 
 
 @cache
 def figure_tokens() -> Mapping[str, Any]:
-    """The values that only figures need: sizes in inches and points, and matplotlib's settings."""
+    """The values that only our figures need: sizes in inches and points, greys. matplotlib's settings are in
+    ``paper.mplstyle``, for figures of others too."""
     text = files("emu.measure").joinpath("look.json").read_text(encoding="utf-8")
     values: Mapping[str, Any] = json.loads(text)["figure"]
     return values
@@ -62,10 +66,10 @@ def _label(name: str, params: Mapping[str, str], designs: Sequence[tuple[str, Ma
 
 
 def use_in_figures() -> None:
-    """Set matplotlib to the look, with those of its fonts that this machine has."""
+    """Set matplotlib to ``paper.mplstyle``, with those of its fonts that this machine has."""
     import matplotlib
-    from matplotlib import font_manager
+    from matplotlib import font_manager, style
 
+    style.use(STYLE)
     installed = set(font_manager.get_font_names())
-    matplotlib.rcParams.update(figure_tokens()["rcParams"])
-    matplotlib.rcParams["font.sans-serif"] = [f for f in tokens()["font"]["matplotlib_sans"] if f in installed]
+    matplotlib.rcParams["font.sans-serif"] = [f for f in matplotlib.rcParams["font.sans-serif"] if f in installed]

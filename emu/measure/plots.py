@@ -177,7 +177,7 @@ def draw_cdf(ax: Axes, curves: Sequence[Curve], height: float, label: str) -> No
         style, x = curve.style, np.sort(curve.values)
         ax.step(x, np.arange(1, x.size + 1) / x.size, where="post", color=style.light, lw=_FIG["line_pt"], zorder=3,
                 ls=(0, DOUBTED_DASH) if curve.doubted else (0, style.dash) if style.dash else "-")
-        for quantile in (0.5, 0.99):
+        for quantile in MARKED:
             ax.plot(np.quantile(x, quantile), quantile, zorder=4, clip_on=False, **_marker(style, 0, curve.doubted))
     _label_medians(ax, curves, height)
 
@@ -199,6 +199,9 @@ def _label_medians(ax: Axes, curves: Sequence[Curve], height: float) -> None:
             ax.text(centre / AXES_WIDTH, 1 + offset / height, text, transform=ax.transAxes, ha="center", va="bottom",
                     fontsize=7, color=color, fontweight=weight, linespacing=1.0)
 
+
+MARKED = (0.25, 0.5, 0.75, 0.99)
+"""Quantiles with a design's marker on its curve, by which curves are told apart in grey too."""
 
 CDF_ABOVE = 0.52
 """Room above a CDF for two lines of label and a number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -32,15 +33,31 @@ class Progress:
         self._stream.write(text + "\n")
         self._stream.flush()
 
-    def step(self, text: str) -> None:
-        """What runs now; replaced by the next step, or left out if the last one was told just now."""
+    def stage(self, text: str) -> None:
+        """What runs now, one of a few: replaced by what comes next on a terminal, a line that stays elsewhere."""
         if self._terminal:
-            self._stream.write("\r\x1b[K" + text)
+            self._stream.write("\r\x1b[K" + text[: self._columns()])
             self._stream.flush()
             self._open_line = True
+        else:
+            self.say(text)
+
+    def step(self, text: str) -> None:
+        """What runs now, one of many: as ``stage``, but without a terminal left out if one was told just now."""
+        if self._terminal:
+            self.stage(text)
         elif self._last_s is None or self._now() - self._last_s >= PLAIN_EVERY_S:
             self._last_s = self._now()
-            self.say(text)
+            self.stage(text)
+
+    def _columns(self) -> int | None:
+        """How many characters fit on a line that is to be written over, where the terminal tells: one that wraps could
+        not be taken away."""
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+        except OSError:
+            return None
+        return columns - 1 if columns else None
 
 
 def left(seconds: float) -> str:

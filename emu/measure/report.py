@@ -14,9 +14,10 @@ from jinja2 import Environment, StrictUndefined
 
 from emu.look import tokens
 from emu.measure.budget import SEGMENTS
-from emu.measure.budget_view import estimate_text, read_budgets
+from emu.measure.budget_view import estimate_text, p99_text, read_budgets
 from emu.measure.figures import Drawn, Subject, draw
 from emu.measure.links import links_text
+from emu.measure.published import held, order, sources, why
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
 from emu.measure.verdict import was_interrupted
@@ -56,7 +57,7 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     summary = subject.summary
     asked = [question for question in QUESTIONS if subject.cells(question)]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, estimate=estimate_text, ratio=ratio_text)
+    environment.filters.update(number=number, estimate=estimate_text, p99=p99_text, ratio=ratio_text)
     template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
     return template.render(
         run=stored.run,
@@ -71,6 +72,10 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
         fonts=tokens()["font"],
         figures=[(figure.name, figure.title, base64.b64encode(figure.png).decode()) for figure in drawn],
         budgets=subject.budgets,
+        held=held(stored.run, summary),
+        order=order(summary),
+        why=why(stored.run, summary, subject.budgets),
+        sources=sources(),
         segments=[name for name in SEGMENTS if any(name in budget.segments for budget in subject.budgets)],
         labels=subject.labels,
         cells=[(cell, cell.entry(), subject.labels[cell.spec]) for cell in summary.cells.values()],

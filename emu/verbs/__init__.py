@@ -50,6 +50,7 @@ _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "doctor": machine.doctor,
     "designs": machine.designs,
     "report": results.report,
+    "export": results.export,
     "diff": results.diff,
     "labs": labs.labs,
     "exec": labs.execute,

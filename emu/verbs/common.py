@@ -29,8 +29,20 @@ def machine_named(plans: tuple[Plan, ...], name: str, problems: list[str]) -> st
     if plans and found is None:
         names = [machine.name for machine in plans[0].machines]
         more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
-        problems.append(f"{plans[0].spec} has no machine '{name}'; it has: {', '.join(names[:NAMES_TOLD])}{more}")
+        has = _owner_of(plans[0], name) or f"it has: {', '.join(names[:NAMES_TOLD])}{more}"
+        problems.append(f"{plans[0].spec} has no machine '{name}'; {has}")
     return found or ""
+
+
+def _owner_of(plan: Plan, address: str) -> str:
+    """Whose an address is that is not the one its machine goes by; empty if it is nobody's."""
+    owners = (
+        f"it is {own.device}'s on {machine.name}, which others reach as {machine.name} or {machine.address}"
+        for machine in plan.machines
+        for own in machine.addresses
+        if own.address == address
+    )
+    return next(owners, "")
 
 
 def folder_for(arguments: Arguments) -> Path:

@@ -1,4 +1,4 @@
-"""The main job, its report, and two runs of it compared."""
+"""The main job, its report, its export, and two runs of it compared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from emu.errors import EmuError, UsageError
 from emu.model import Plan
 from emu.verbs.common import Arguments, folder_for, refuse
+
+EXPORTS = ("csv", "flent")
+"""The formats that ``emu export`` writes."""
 
 
 def compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
@@ -34,6 +37,29 @@ def report(arguments: Arguments) -> int:
 
     redraw(arguments.folder)
     _tell(arguments.folder)
+    return 0
+
+
+def export(arguments: Arguments) -> int:
+    """``emu export``."""
+    from emu.measure.export import flent_files, samples_csv
+    from emu.measure.results import ResultFolder, read_folder
+    from emu.measure.summary import summarise
+
+    wanted = arguments.to or list(EXPORTS)
+    problems = [f"--to takes {' or '.join(EXPORTS)}, not '{word}'" for word in wanted if word not in EXPORTS]
+    try:
+        stored = read_folder(arguments.folder)
+    except UsageError as error:
+        problems += error.problems
+    refuse(problems)
+    folder = ResultFolder.reopen(arguments.folder)
+    if "csv" in wanted:
+        print(folder.write("samples.csv", samples_csv(stored.samples)))
+    if "flent" in wanted:
+        made = folder.folder("flent")
+        files = [folder.write(f"flent/{name}", content) for name, content in flent_files(stored, summarise(stored))]
+        print(f"{made}: {len(files)} files, one a workload and design")
     return 0
 
 

@@ -10,6 +10,9 @@ from emu.model import Plan
 from emu.verbs.claims import line_of, row_of
 from emu.verbs.common import Arguments, command_line, machine_named, new_folder, refuse
 
+MOST_REPEATS = 10_000
+"""Numbers of pings have 16 bits, and a batch is to end within its patience on an emulated machine, too."""
+
 
 def trace(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
     """``emu trace``."""
@@ -31,17 +34,18 @@ def trace(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
     choose(plans[0], TOOLS)
     with Lab(plans[0]) as lab:
         walk, recording = trace(lab, src, dst, arguments.request)
-        about = about_lab(lab, command_line())
-        budget = measure_budget(lab, src, dst, arguments.request, repeats) if repeats and walk.holds else None
         errors = lab.errors()
-    folder = write_walk(out, walk, recording.frames, about)
-    color, unicode = style(sys.stdout, os.environ)
-    print(render(walk, color=color, unicode=unicode))
-    print(f"walk: {out / 'walk.html'} (and walk.svg, walk.json, walk.pcapng)")
-    if budget:
-        write(folder, [budget])
-        print(f"\n{hop_table(budget)}\n\n{table([budget])}\n")
-        print(f"where the time goes: {out / 'latency-budget.png'} (and .pdf, budget.json)")
+        color, unicode = style(sys.stdout, os.environ)
+        print(render(walk, color=color, unicode=unicode))
+        folder = write_walk(out, walk, recording.frames, about_lab(lab, command_line()))
+        print(f"walk: {folder.path / 'walk.html'} (and walk.svg, walk.json, walk.pcapng)", flush=True)
+        if repeats and walk.holds:
+            budget = measure_budget(lab, src, dst, arguments.request, repeats)
+            write(folder, [budget])
+            print(f"\n{hop_table(budget)}\n\n{table([budget])}\n")
+            print(f"where the time goes: {folder.path / 'latency-budget.png'} (and .pdf, budget.json)")
+        elif repeats:
+            print("not repeated: of a request that did not go as declared there is no budget")
     if errors:
         raise EmuError(*errors)
     return int(not walk.holds)
@@ -55,8 +59,8 @@ def _repeats(arguments: Arguments, problems: list[str]) -> int:
         return 0
     if arguments.request not in REQUESTS:
         problems.append(f"--repeat goes with --request {'|'.join(REQUESTS)}, not with '{arguments.request}'")
-    if not arguments.repeat.isdecimal() or int(arguments.repeat) < 1:
-        problems.append(f"--repeat takes a number from 1, not '{arguments.repeat}'")
+    if not arguments.repeat.isdecimal() or not 1 <= int(arguments.repeat) <= MOST_REPEATS:
+        problems.append(f"--repeat takes a number from 1 to {MOST_REPEATS}, not '{arguments.repeat}'")
         return 0
     return int(arguments.repeat)
 
@@ -77,9 +81,9 @@ def guide(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
     progress = Progress(sys.stderr)
     told = []
     for plan in plans:
-        progress.step(f"tracing {plan.spec}")
+        progress.stage(f"tracing {plan.spec}")
         told.append(tell(chapter_makers()[plan.design], plan, command_line()))
-    progress.step("drawing")
+    progress.stage("drawing")
     verdicts = [(each.maker.spec, verdict) for each in told for verdict in each.verdicts]
     for spec, verdict in verdicts:
         if verdict.result != "holds":
@@ -87,8 +91,8 @@ def guide(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
     held = sum(verdict.result == "holds" for _, verdict in verdicts)
     progress.end()
     print(f"{held} of {len(verdicts)} facts of the deck hold")
-    write_guide(out, told)
-    print(f"guide: {out / 'guide.html'}")
+    folder = write_guide(out, told)
+    print(f"guide: {folder / 'guide.html'}")
     if complaints := [sentence for each in told for sentence in each.complaints]:
         raise EmuError(*complaints)
     return int(held != len(verdicts))

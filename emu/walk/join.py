@@ -8,6 +8,7 @@ the same packet that could both be it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -41,8 +42,8 @@ def identity(frame: Frame) -> Hashable | None:
     if "ip.src" not in fields:
         return None
     transport = _TRANSPORT.get(fields["ip.proto"], ())
-    head = (fields["ip.src"], fields["ip.dst"], fields["ip.proto"], fields["ip.id"], fields["ip.len"])
-    return (*head, *(fields.get(name) for name in transport))
+    head = ("ip.src", "ip.dst", "ip.proto", "ip.id", "ip.fragment", "ip.len")
+    return tuple(fields.get(name) for name in (*head, *transport))
 
 
 def message(frame: Frame) -> Hashable | None:
@@ -66,24 +67,26 @@ def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
     """The packets that ``frames`` (as ``in_order`` gives them) show, each from where it was made, in that order.
 
     A packet sent twice (a retry with the same identity), or copied on the way to a place where it has been already,
-    is two packets. Frames that are neither ARP nor IPv4 are left out.
+    is two packets. Where several could have gone on here, links, bridges and switches keep their order: the oldest has,
+    if as many came by here as there; if some were lost, the latest. Frames that are neither ARP nor IPv4 are left out.
     """
     alike: dict[Hashable, list[Sighting]] = {}
     packets: list[list[Sighting]] = []
     packet_of: dict[int, list[Sighting]] = {}
     arrived: set[tuple[int, str, str]] = set()
-    for number, frame in enumerate(frames, 1):
-        key = identity(frame)
+    keys = [identity(frame) for frame in frames]
+    passed = Counter((key, frame.at, frame.direction) for key, frame in zip(keys, frames, strict=True))
+    for number, (key, frame) in enumerate(zip(keys, frames, strict=True), 1):
         if key is None:
             continue
-        before = next(
-            (
-                seen
-                for seen in reversed(alike.setdefault(key, []))
-                if topology.may_follow(seen.frame, frame) and (seen.number, frame.at, frame.direction) not in arrived
-            ),
-            None,
-        )
+        waiting = [
+            seen
+            for seen in alike.setdefault(key, [])
+            if topology.may_follow(seen.frame, frame) and (seen.number, frame.at, frame.direction) not in arrived
+        ]
+        before = waiting[-1] if waiting else None
+        if before and passed[key, before.frame.at, before.frame.direction] == passed[key, frame.at, frame.direction]:
+            before = next(seen for seen in waiting if seen.frame.at == before.frame.at)
         sighting = Sighting(number, frame, before.number if before else None)
         alike[key].append(sighting)
         if before is None:

@@ -60,8 +60,9 @@ class Packet:
     """One packet, from the interface where it was made to all that it reached.
 
     ``kind``: arp-request, arp-reply, echo-request, echo-reply, icmp-error, tcp, udp or ip. ``title`` says what it is
-    in the words of a reader: ``who has 10.0.3.2?``, ``SYN``, ``GET /``. ``src`` and ``dst`` are names of machines
-    (``dst`` is empty for everybody, either where the plan does not know the address). ``steps``: indices in order.
+    in the words of a reader: ``who has 10.0.3.2?``, ``SYN``, ``GET /``. ``src`` and ``dst`` are names of machines: who
+    made an ARP packet (the switch, where it answers by proxy), whose the source address of another is (``dst`` is empty
+    for everybody, either where the plan does not know the address). ``steps``: indices in order.
     """
 
     number: int

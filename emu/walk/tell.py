@@ -97,8 +97,8 @@ class _Teller:
     def _packet(self, number: int, seen: Sequence[Sighting]) -> Packet:
         frame = seen[0].frame
         fields = frame.inner
-        if "arp.op" in fields:  # who speaks is told by the MAC, and a question is for everybody
-            src = self.topology.owner_of_mac.get(fields["arp.sha"], "")
+        if "arp.op" in fields:  # a proxy speaks in another's name, and a question is for everybody
+            src = frame.machine
             dst = "" if fields["arp.op"] == ARP_REQUEST else self.topology.owner_of_ip.get(fields["arp.tpa"], "")
         else:
             src, dst = (self.topology.owner_of_ip.get(fields[name], "") for name in ("ip.src", "ip.dst"))

@@ -15,7 +15,7 @@ class Topology:
 
     ``peer``: the other end of a veth pair. ``master``: the bridge that an interface is a port of. ``parent``: the
     interface that a tunnel device sends by. ``bridges``: all bridge devices. ``owner_of_ip``, ``owner_of_mac``: the
-    machine that has an address (``switch`` for the gateway's).
+    machine that has an address (the first of several; ``switch`` for the gateway's).
     """
 
     peer: Mapping[str, str]
@@ -76,5 +76,5 @@ def topology(plan: Plan) -> Topology:
             **({gateway.ip: SWITCH} if gateway else {}),
         },
         # A bridge may bear the MAC of its node's uplink: they are of one machine.
-        owner_of_mac={**{d.mac: m.name for m, d in devices}, **({gateway.mac: SWITCH} if gateway else {})},
+        owner_of_mac={**{d.mac: m.name for m, d in reversed(devices)}, **({gateway.mac: SWITCH} if gateway else {})},
     )

@@ -16,7 +16,7 @@ from emu.walk.model import DELIVERED, DROPPED, Step
 
 pytestmark = pytest.mark.live
 
-NET_UNREACHABLE, NO_ANSWER = "Destination Net Unreachable", "no answer to the ping"
+NET_UNREACHABLE, NO_ANSWER = "Destination Net Unreachable", "ping gave up after 5 s"
 NOBODY = "Destination Host Unreachable"
 """What ping says where nobody answered ARP."""
 

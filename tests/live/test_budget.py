@@ -34,7 +34,8 @@ def assert_whole(lab: Lab, budget: Budget, repeats: int) -> None:
     assert tuple(leg for leg, _ in budget.hops) == trip.legs
     for spent in (*(spent for _, spent in budget.hops), *budget.segments.values()):
         assert spent.n == repeats
-        assert 0 < spent.median_us <= spent.p99_us
+        assert spent.median_us > 0
+        assert spent.p99_us is None  # of so few
     assert {leg.segment for leg, _ in budget.hops} | {UNEXPLAINED} == set(budget.segments)
     # Medians do not quite add up; a packet joined with another's sightings would be off by the 2 ms between pings.
     assert sum(spent.median_us for _, spent in budget.hops) < 2 * budget.round_trip.value

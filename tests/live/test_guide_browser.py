@@ -19,9 +19,11 @@ pytestmark = [pytest.mark.live, needs_browser]
 
 MISFITS = Path(__file__).with_name("misfits.js").read_text(encoding="utf-8")
 SLIDE, NEXT = "containers/proxy-reply", "containers/request"
-PAPER_PT = (960, 540)
+PAPER_PX, PAPER_PT = (1280, 720), (960, 540)
 """13.333 x 7.5 in."""
 WHITE = "#FFFFFF"
+WIDEST = "'DejaVu Sans'"
+"""The widest of the fonts that a machine without the page's own falls back to."""
 
 STOPS = """
 return [...document.querySelectorAll(".slide")].map((slide) => ({
@@ -30,8 +32,13 @@ return [...document.querySelectorAll(".slide")].map((slide) => ({
 STAGES = """
 return [...document.querySelectorAll(".stage")].map((svg) => ({
   claim: svg.closest(".slide").querySelector(".claim").textContent, role: svg.getAttribute("role"),
-  names: svg.getAttribute("aria-labelledby").split(" ").map((id) => document.getElementById(id).localName),
-  title: svg.querySelector("title").textContent, desc: svg.querySelector("desc").textContent }));
+  name: document.getElementById(svg.getAttribute("aria-labelledby")).textContent,
+  description: document.getElementById(svg.getAttribute("aria-describedby")).textContent }));
+"""
+SET_FONT = "document.documentElement.style.setProperty('--sans', arguments[0])"
+TOO_HIGH = """
+return [...document.querySelectorAll(".slide:not(.facts), .slide:not(.facts) .fields")]
+  .filter((box) => box.scrollHeight > box.clientHeight).map((box) => box.closest(".slide").id);
 """
 VISIBLE = """
 return [...document.querySelectorAll(arguments[0])].filter((e) => e.checkVisibility()).map((e) => e.innerText);
@@ -69,7 +76,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out") / "walk"
-    done = emu("trace", "l2", "ctr-1", "ctr-4", "--out", str(folder))
+    done = emu("trace", "overlay", "ctr-1", "ctr-4", "--out", str(folder))  # long: crowds a phone's rail
     assert done.returncode == 0, done.stderr
     return folder / "walk.html"
 
@@ -230,14 +237,27 @@ def test_a_swipe_steps_once_and_the_browser_does_not_go_back(browser: Browser, g
 ])
 def test_everything_fits(browser: Browser, page: Path, width: int, height: int, may_scroll: bool) -> None:
     browser.open(page, "", width, height)
+    browser.ask(SET_FONT, WIDEST)
     assert browser.ask(MISFITS, may_scroll) == []
 
 
+@pytest.mark.parametrize(("width", "height", "is_crowded"), [(390, 844, True), (1280, 800, False)])
+def test_the_rail_counts_steps_where_it_has_no_room_for_dots(
+    browser: Browser, walk: Path, width: int, height: int, is_crowded: bool
+) -> None:
+    browser.open(walk, "#walk", width, height)
+    dots, counts = (browser.ask(VISIBLE, f".rail li.on {part}") for part in (".st", ".kn"))
+    steps = len(stops(browser)) - 1  # the cover is a chapter of its own
+    assert (len(dots), counts) == ((0, [f"1 of {steps}"]) if is_crowded else (steps, []))
+
+
 def test_printed_it_is_light_and_a_page_a_slide(browser: Browser, page: Path) -> None:
-    browser.open(page, "?theme=dark")
+    browser.open(page, "?theme=dark", *PAPER_PX)
     with browser.media(media="print"):
         assert color(browser, "backgroundColor") == WHITE
         assert color(browser, "color") == tokens()["color"]["light"]["ink"]
+        browser.ask(SET_FONT, WIDEST)
+        assert browser.ask(TOO_HIGH) == []
     browser.ask("document.querySelectorAll('.facts').forEach((table) => table.remove())")  # takes what it needs
     pdf = browser.pdf()
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == len(stops(browser))
@@ -269,8 +289,16 @@ def test_every_stage_has_a_name_and_tells_the_event(browser: Browser, page: Path
     stages = browser.ask(STAGES)
     assert stages
     for stage in stages:
-        assert (stage["role"], stage["title"], stage["names"][0]) == ("img", stage["claim"], "title")
-        assert stage["desc"]
+        assert (stage["role"], stage["name"]) == ("img", stage["claim"])
+        assert stage["description"]
+
+
+def test_every_slide_names_a_capture_that_lies_beside_the_page(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    evidence = browser.ask("return [...document.querySelectorAll('.ev')].map((line) => line.textContent)")
+    assert evidence
+    for line in evidence:
+        assert (page.parent / line.split()[0].rstrip(",")).is_file(), line
 
 
 @pytest.mark.parametrize("name", ["cover/title", SLIDE, "facts/table"])

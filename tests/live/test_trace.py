@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -20,11 +21,15 @@ import pytest
 from emu import Lab
 from emu.designs import DEFAULT_DESIGNS, make_plan, parse_design
 from emu.errors import LabError
+from emu.faults import fault_for
+from emu.guide.journey import chapter_of
 from emu.live import preflight
 from emu.live.tracing import trace
 from emu.model import Plan, Scenario
+from emu.show import write_walk
 from emu.walk.model import DROPPED
-from tests.live.machine import CHECKOUT, Snapshot, assert_nothing_left, emu, emu_command
+from tests.live.machine import Snapshot, assert_nothing_left, emu, emu_command
+from tests.live.test_scale import ORDINARY_USER, WITHOUT_ROOT
 
 FRAMEWORKS = preflight.examine().sdn
 FILES = {"walk.html", "walk.json", "walk.pcapng", "walk.svg"}
@@ -165,38 +170,37 @@ def test_pictures_are_whole_and_need_nothing_from_elsewhere(
     assert not re.search(r'(src|href)="(?!#)', page)
 
 
-@pytest.mark.parametrize(
-    ("spec", "src", "dst", "request_kind"),
-    [
-        ("bare", "node-d", "node-b", "ping"),
-        ("l2", "ctr-1", "ctr-2", "http"),
-        ("l2", "node-a", "ctr-4", "ping"),
-        ("l2", "10.0.3.2", "192.168.1.1", "ping"),
-        ("l2", "ctr-1", "ctr-4", "arp"),
-        ("routed", "node-b", "ctr-6", "http"),
-        ("routed", "ctr-4", "node-c", "ping"),
-        ("routed", "ctr-1", "ctr-4", "arp"),
-        ("overlay", "ctr-6", "node-d", "ping"),
-        ("overlay", "node-a", "ctr-4", "ping"),
-        ("overlay", "ctr-4", "ctr-5", "http"),
-    ],
-)
-def test_any_pair_of_machines(spec: str, src: str, dst: str, request_kind: str, tmp_path: Path) -> None:
-    done = emu("trace", spec, src, dst, "--request", request_kind, "--out", str(tmp_path / "walk"))
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    document = json.loads((tmp_path / "walk" / "walk.json").read_text())
-    plan = plan_of(spec)
-    assert (document["src"], document["dst"]) == (plan.find(src), plan.find(dst))
-    first = {"ping": "ping", "http": "SYN", "arp": "who has"}[request_kind]
-    assert any(packet["title"].startswith(first) for packet in document["packets"])
+PAIRS = {
+    "bare": [("node-d", "node-b", "ping"), ("node-b", "node-a", "arp"), ("node-a", "node-c", "full-ping")],
+    "l2": [("ctr-1", "ctr-2", "http"), ("node-a", "ctr-4", "ping"), ("ctr-4", "node-a", "ping"),
+           ("ctr-1", "ctr-4", "arp")],
+    "routed": [("node-b", "ctr-6", "http"), ("ctr-4", "node-c", "ping"), ("ctr-1", "ctr-4", "arp")],
+    "overlay": [("ctr-6", "node-d", "ping"), ("node-a", "ctr-4", "ping"), ("ctr-4", "ctr-5", "http"),
+                ("ctr-4", "ctr-1", "full-ping")],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("framework", ["ryu", "os-ken"])
-@pytest.mark.parametrize("spec", DEFAULT_DESIGNS)
-def test_with_offloads_and_under_both_frameworks(framework: str, spec: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", list(PAIRS))
+def test_any_pair_of_machines_with_any_request_offloads_and_framework(spec: str, framework: str) -> None:
     if framework not in FRAMEWORKS:
         pytest.skip(f"{framework} is not installed here")
-    walk_of(spec, tmp_path / "walk", "--sdn", framework, "--offload", "on")
+    with Lab(spec, sdn=framework, offload="on" if framework == "ryu" else "off") as lab:
+        for src, dst, request in (*PAIRS[spec], (*ends_of(spec), "http")):
+            walk, recording = trace(lab, src, dst, request)
+            assert walk.problem == "", (src, dst, request)
+            assert walk.differences == (), (src, dst, request)
+            first = {"http": "SYN", "arp": "who has"}.get(request, "ping")
+            assert any(packet.title.startswith(first) and packet.src == src for packet in walk.packets)
+            assert len(walk.steps) == len(recording.frames)
+        assert lab.errors() == []
+
+
+def test_a_machine_is_called_by_its_address_too(tmp_path: Path) -> None:
+    done = emu("trace", "l2", "10.0.3.2", "192.168.1.1", "--request", "ping", "--out", str(tmp_path / "walk"))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    document = json.loads((tmp_path / "walk" / "walk.json").read_text())
+    assert (document["src"], document["dst"]) == ("ctr-4", "node-a")
 
 
 def test_more_nodes_than_the_decks(tmp_path: Path) -> None:
@@ -285,27 +289,16 @@ def test_without_leave_to_capture_nothing_is_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="this is about root and the checkout's owner")
-def test_an_ordinary_user_traces_too(tmp_path: Path) -> None:
-    if preflight.examine().finding("lab namespaces").state != "ok":
-        pytest.skip(preflight.examine().finding("lab namespaces").sentence())
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents:
-        if parent.stat().st_uid == 0 and str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    out = tmp_path / "walk"
-    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
-    done = subprocess.run(
-        [*user, *emu_command("trace", "overlay", "ctr-1", "ctr-4", "--out", str(out))],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "HOME": str(tmp_path)},
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    assert {path.name for path in out.iterdir()} == FILES
-    assert {path.stat().st_uid for path in out.iterdir()} == {65534}
+@pytest.mark.parametrize("prefix", [WITHOUT_ROOT])
+def test_an_ordinary_user_traces_too(prefix: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's: ordinary users may not enter that
+        os.chown(folder, ORDINARY_USER, ORDINARY_USER)
+        out = Path(folder) / "walk"
+        argv = [*prefix, *emu_command("trace", "overlay", "ctr-1", "ctr-4", "--out", str(out))]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+        assert {path.name for path in out.iterdir()} == FILES
+        assert {path.stat().st_uid for path in out.iterdir()} == {ORDINARY_USER}
 
 
 def test_a_killed_trace_leaves_nothing(tmp_path: Path) -> None:
@@ -321,3 +314,53 @@ def test_a_killed_trace_leaves_nothing(tmp_path: Path) -> None:
         process.kill()
     assert_nothing_left(before)
     assert not out.exists()
+
+
+def test_a_request_that_sends_nothing_says_so(tmp_path: Path) -> None:
+    """A node's neighbor on the tunnel device is permanent: there is nobody to ask."""
+    done = emu("trace", "overlay", "node-a", "ctr-4", "--request", "arp", "--out", str(tmp_path / "walk"))
+    assert done.returncode == 1
+    assert "permanent" in done.stdout
+    assert {path.name for path in (tmp_path / "walk").iterdir()} == FILES
+    assert "Not answered." in (tmp_path / "walk" / "walk.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault", "where"),
+    [("overlay", "missing-fdb", "flannel.1 has no FDB entry"), ("l2", "proxy-mac", "network unreachable")],
+)
+def test_the_page_of_a_failed_walk_shows_where_it_failed(spec: str, fault: str, where: str, tmp_path: Path) -> None:
+    plan, broken = plan_of(spec), fault_for(spec, fault)
+    with Lab(broken.apply(plan)) as lab:
+        walk, recording = trace(lab, *broken.probe(plan), broken.request)
+        write_walk(tmp_path / "walk", walk, recording.frames, {})
+    page = (tmp_path / "walk" / "walk.html").read_text()
+    assert 'class="cross' in page
+    assert where in page
+    assert "Not answered." in page
+    assert "not as declared" in page.lower()
+
+
+def test_the_frame_is_drawn_where_it_was_seen(tmp_path: Path) -> None:
+    """The dot that means "here is the frame" stands on a line of the slide, or at the point itself."""
+    with Lab("overlay") as lab:
+        walk, _ = trace(lab, "ctr-1", "node-a", "ping")
+    for slide in chapter_of(walk).slides:
+        if slide.step is not None:
+            drawn = {point for leg in slide.scene.legs for point in leg.points}
+            assert slide.scene.envelope_at in drawn
+            assert not any(point.startswith("switch:") for point in drawn)
+
+
+def test_two_traces_in_one_second_have_a_folder_each() -> None:
+    argv = emu_command("trace", "bare", "node-a", "node-c", "--request", "ping")
+    both = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    folders = []
+    for process in both:
+        out, _ = process.communicate()
+        assert process.returncode == 0
+        folders.append(Path(next(line for line in out.splitlines() if line.startswith("walk: ")).split()[1]).parent)
+    assert folders[0] != folders[1]
+    for folder in folders:
+        assert {path.name for path in folder.iterdir()} == FILES
+        shutil.rmtree(folder)

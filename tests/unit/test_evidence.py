@@ -40,7 +40,14 @@ FRAMES = (
             Seen(REQUEST, ("a:eth0",), {"arp.op": 1}, {"arp.sha": MAC}, count=1),
             (False, "1 such frame", "at a:eth0 2"),
         ),
-        (Unseen(REQUEST, ("b:eth0", "c:eth0"), ASKS_FOR_3), (True, "no frame with arp.op 1, arp.tpa 10.0.3.3", "none")),
+        (
+            Unseen(REQUEST, ("b:eth0", "c:eth0"), ASKS_FOR_3),
+            (True, "no frame with arp.op 1, arp.tpa 10.0.3.3", "none in 1 frame"),
+        ),
+        (
+            Unseen(REQUEST, ("a:eth0", "b:eth0"), {"arp.op": 2}),
+            (True, "no frame with arp.op 2", "none in 3 frames"),
+        ),
         (
             Unseen(REQUEST, ("c:eth0", "a:eth0"), {"arp.op": 1}),
             (False, "no frame with arp.op 1", "2 at a:eth0"),

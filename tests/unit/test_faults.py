@@ -13,7 +13,9 @@ from controllers.plan import parse
 from emu.designs import all_designs, make_plan, parse_design
 from emu.errors import UsageError
 from emu.faults import FAULTS, Fault, fault_for
+from emu.guide.realms import Realms
 from emu.model import Plan, Scenario
+from emu.walk.topology import topology
 
 BUILDS = [(fault, design) for fault in FAULTS for design in fault.caught_by]
 each_build = pytest.mark.parametrize(("fault", "design"), BUILDS, ids=[f"{f.name}-{d}" for f, d in BUILDS])
@@ -125,6 +127,13 @@ def test_exercises_break_what_is_there_and_quote_how_it_is_told(sheet: Path) -> 
     assert commands
     told = [fault_for(design, name).sentence(plan_of(design)) for design, name in commands]
     assert sorted(re.findall(r"^    broken: (.*)$", text, re.MULTILINE)) == sorted(told)
+
+
+def test_a_mac_that_two_have_is_called_the_same_by_all() -> None:
+    broken = fault_for("bare", "duplicate-mac").apply(plan_of("bare"))
+    mac = broken.by_name["node-b"].devices[0].mac
+    assert broken.by_name["node-c"].devices[0].mac == mac
+    assert topology(broken).owner_of_mac[mac] == Realms(broken).of_mac(mac)[1] == "node-b"
 
 
 def test_a_wrong_neighbor_leads_into_the_other_nodes_tunnel() -> None:

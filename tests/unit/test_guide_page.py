@@ -69,7 +69,7 @@ def slide(walk: Walk, step: Step | None, name: str, claim: str = "It goes its wa
 
 
 def chapter(walk: Walk, slides: tuple[Slide, ...], name: str = "overlay") -> Chapter:
-    return Chapter(name, "An overlay", "Overlay", walk.plan.spec, slides, {f"{name}.pcapng": walk})
+    return Chapter(name, "An overlay", "Overlay", walk.plan.spec, slides, {name: walk})
 
 
 def step_at(walk: Walk, point: str, direction: str, title: str) -> Step:
@@ -126,12 +126,15 @@ def test_every_slide_can_be_reached_by_the_rail(page: str) -> None:
     assert stops == [f"#{attrs['id']}" for attrs in parsed.having("section", "slide")]
 
 
-def test_every_slide_names_its_evidence_and_has_both_stages(page: str) -> None:
+def test_every_slide_names_its_evidence_and_has_both_stages(page: str, walk: Walk) -> None:
+    """The frame in the inspector, and all frames of its packet, of which the picture is drawn."""
     parsed = Page(page)
+    first, later = (walk.packet(walk.step(index).packet).steps for index in (1, 60))
     evidence = [text for text in parsed.texts if ".pcapng" in text]
     assert [line.strip() for line in evidence] == [
-        "overlay.pcapng · deck slide 16", "overlay.pcapng, frame 1 · deck slide 16",
-        "overlay.pcapng, frame 60 · deck slide 16",
+        "overlay.pcapng (addresses: the plan's) · deck slide 16",
+        f"overlay.pcapng, frame 1 of {first[0]} to {first[-1]} · deck slide 16",
+        f"overlay.pcapng, frame 60 of {later[0]} to {later[-1]} · deck slide 16",
     ]
     assert len(parsed.having("svg", "wide")) == len(parsed.having("svg", "narrow")) == 3
 

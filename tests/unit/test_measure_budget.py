@@ -191,6 +191,17 @@ def test_a_budget_survives_json() -> None:
     assert read(written) == budgets
 
 
+def test_a_p99_takes_a_hundred_exchanges() -> None:
+    few, many = (budget_of("bare", blocks) for blocks in (49, 50))  # of two exchanges each
+    assert {spent.p99_us for spent in few.segments.values()} == {None}
+    assert all("p99_us" not in row for row in few.entry()["segments"] + few.entry()["hops"])
+    assert {line[-1] for line in hop_table(few).splitlines()[3:]} == {"-"}
+    assert many.segments["switch"].p99_us == pytest.approx(2 * STEP_NS / 1000)
+    assert read(json.loads(json.dumps(document([few, many])))) == [few, many]
+    assert " / -" in table([few])
+    assert " / -" not in table([many])
+
+
 @pytest.mark.parametrize("text", ['{"format": "emu-budget/2", "budgets": []}', '{"format": "emu-budget/1"}', "[]", "{",
                                   '{"format": "emu-budget/1", "budgets": [{"design": "bare"}]}'])
 def test_a_damaged_budget_is_told_as_that(tmp_path: Path, text: str) -> None:

@@ -151,6 +151,17 @@ def test_elsewhere_steps_are_plain_lines_now_and_then() -> None:
     assert stream.getvalue() == "one\nthree\n"
 
 
+@pytest.mark.parametrize(("stream", "told"), [
+    (Terminal(), "\r\x1b[Kone\r\x1b[Ktwo\r\x1b[K"), (io.StringIO(), "one\ntwo\n"),
+])
+def test_stages_are_told_everywhere(stream: io.StringIO, told: str) -> None:
+    progress = Progress(stream, now=lambda: 0.0)
+    progress.stage("one")
+    progress.stage("two")
+    progress.end()
+    assert stream.getvalue() == told
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(-3, "0 s"), (7.4, "7 s"), (44, "40 s"), (204, "3 min 20 s")])
 def test_time_left_in_words(seconds: float, text: str) -> None:
     assert left(seconds) == text

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 
-from emu.packets import arp_request, dissect
+import pytest
+
+from emu.packets import arp_request, dissect, headers
 
 ECHO = bytes.fromhex("122233445503 aabbccdde101 08004500001c 12344000 3f01 0000 0a000102 0a0003020800 0000 0007 0001")
 VXLAN = (
@@ -50,6 +52,46 @@ def test_a_packet_in_a_packet() -> None:
     )
     inner = {key.removeprefix("inner."): value for key, value in fields.items() if key.startswith("inner.")}
     assert inner == {key: value for key, value in dissect(ECHO).items() if key != "len"}
+
+
+def too_big(code: int = 4) -> bytes:
+    """A router's answer to ``ECHO`` (RFC 1191, figure 1), or another that cannot deliver."""
+    return bytes.fromhex(
+        "aabbccdde101 122233445503 0800 45000038 00000000 4001 0000 0a000101 0a000102"
+        f"03{code:02x} 0000 0000 05aa"
+    ) + ECHO[14:]
+
+
+def test_fragmentation_needed_tells_an_mtu_and_what_it_is_about() -> None:
+    fields = dissect(too_big())
+    assert (fields["icmp.type"], fields["icmp.code"], fields["icmp.mtu"]) == (3, 4, 1450)
+    assert "icmp.seq" not in fields
+    assert (fields["quoted.ip.src"], fields["quoted.ip.dst"]) == ("10.0.1.2", "10.0.3.2")
+    assert "icmp.mtu" not in dissect(too_big(code=1))
+
+
+@pytest.mark.parametrize("words", [0, 4, 8, 15])
+def test_an_ip_header_that_cannot_be_so_long_is_payload(words: int) -> None:
+    """The frame has room for one of 28 bytes, seven words."""
+    frame = bytearray(ECHO)
+    frame[14] = 0x40 + words
+    found = headers(bytes(frame))
+    assert [(header.protocol, header.start, header.size) for header in found] == [("eth", 0, 14), ("payload", 14, 28)]
+
+
+def test_options_belong_to_the_ip_header() -> None:
+    frame = bytearray(ECHO)
+    frame[14] = 0x47
+    assert [(header.protocol, header.size) for header in headers(bytes(frame))] == [("eth", 14), ("ip", 28)]
+
+
+@pytest.mark.parametrize(("words", "found"), [
+    (4, [("payload", 24)]), (5, [("tcp", 20), ("payload", 4)]), (6, [("tcp", 24)]), (7, [("payload", 24)]),
+])
+def test_a_tcp_header_that_cannot_be_so_long_is_payload(words: int, found: list[tuple[str, int]]) -> None:
+    segment = bytes.fromhex("9c40 0050 00000001 00000000") + bytes([words << 4, 2]) + bytes(10)
+    ip = bytes.fromhex("4500002c 00000000 4006 0000 0a000102 0a000302")
+    assert [(h.protocol, h.size) for h in headers(ECHO[:14] + ip + segment)] == [("eth", 14), ("ip", 20), *found]
 
 
 def test_a_later_fragment_has_no_transport_header() -> None:

@@ -104,6 +104,39 @@ def test_a_frame_with_no_way_from_an_earlier_one_was_made_where_it_is_seen() -> 
     ]
 
 
+def test_equal_frames_back_to_back_keep_their_order() -> None:
+    """Two copies leave before the first comes in: links and switches do not reorder."""
+    made = http_walk("bare")
+    syn = [made.step(index).frame for index in made.packets[0].steps]
+    frames = [replace(frame, t_ns=1000 * place + copy) for place, frame in enumerate(syn) for copy in range(3)]
+    found = packets_of(made.plan, frames)
+    assert [[seen.frame.t_ns % 1000 for seen in packet] for packet in found] == [[k] * len(syn) for k in range(3)]
+
+
+def test_a_lost_first_copy_is_not_given_what_the_second_did() -> None:
+    made = http_walk("bare")
+    syn = [made.step(index).frame for index in made.packets[0].steps]
+    again = [replace(frame, t_ns=frame.t_ns + 1_000_000_000) for frame in syn]
+    found = packets_of(made.plan, [*syn[:2], *again])
+    assert [len(packet) for packet in found] == [2, len(syn)]
+
+
+def test_fragments_of_one_packet_are_told_apart() -> None:
+    builder = Builder("bare", "ping")
+    hops = builder.hops(builder.src, builder.dst)
+    frames = []
+    for place, hop in enumerate(hops):
+        for k in range(3):
+            data = bytearray(builder.frame(hop, builder.src, builder.dst, 17, bytes(64)))
+            data[20:22] = ((0x2000 if k < 2 else 0) | 8 * k).to_bytes(2, "big")
+            frames.append(Frame(hop.point, hop.direction, 1000 * place - k, bytes(data)))
+    found = packets_of(builder.plan, frames)
+    assert sorted(seen[0].frame.fields["ip.fragment"] & 0x1FFF for seen in found) == [0, 8, 16]
+    for packet in found:
+        assert len(packet) == len(hops)
+        assert len({seen.frame.fields["ip.fragment"] for seen in packet}) == 1
+
+
 def test_a_packet_sent_twice_is_two_packets() -> None:
     made = http_walk("bare")
     syn = [made.step(index).frame for index in made.packets[0].steps]
@@ -178,7 +211,7 @@ def test_proxy_arp_is_told_by_the_mac_that_answers() -> None:
     assert [(packet.kind, packet.answers) for packet in walk.packets] == [("arp-request", None), ("arp-reply", 1)]
     assert walk.steps[1].fate == ANSWERED
     assert walk.steps[2].note == f"answered by proxy ARP with {far.name}'s MAC"
-    assert walk.packets[1].src == far.name
+    assert walk.packets[1].src == SWITCH
 
 
 def hop_changed(spec: str, number: int, **changes: object) -> Walk:

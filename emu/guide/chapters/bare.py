@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emu.claims import Claim, KernelState, Query, Request, Seen, Unseen
-from emu.guide.chapters.base import REQUEST, Picture, fact, story
+from emu.guide.chapters.base import REQUEST, Picture, count, fact, story
 from emu.guide.scene import Card, Chapter, Medium, Slide
 from emu.guide.ways import microseconds
 from emu.model import BROADCAST_MAC, INITIAL_TTL, Plan
@@ -95,7 +95,7 @@ class Bare:
             fact(
                 "get",
                 "4 and 7",
-                f"GET / goes from {a.address} to {c.address} by way of {c.name}'s MAC, TTL 64",
+                f"GET / goes from {a.address} to {c.address} by way of {c.name}'s MAC, TTL {INITIAL_TTL}",
                 Seen(
                     probe,
                     (f"{c.name}:eth0",),
@@ -126,15 +126,15 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
     asked, sent = walk.way(question)[0], walk.way(syn)[0]
     waited = microseconds(sent.t_us - asked.t_us)
     answer, page = walk.way(reply), walk.way(get)
-    silent = {node.name: Card(note="not me: silent") for node in plan.nodes if node.name not in (a, c)}
     curl, server = Card(process=f"curl http://{address}/"), Card(process="nginx :80")
     unknown = Card(process=curl.process, waiting=p.waiting(), facts=(("ARP cache", f"{address} → ?", "node"),))
-    learned = (("ARP cache", f"{address} → …{plan.node_of[c].mac[-5:]}", "node"),)
+    told = answer[-1].frame.fields["arp.sha"]
+    learned = (("ARP cache", f"{address} → …{told[-5:]}", p.realms.of_mac(told)[0]),)
     both = {a: Card(process=curl.process, facts=learned), c: server}
     return (
         Slide(
             "segment",
-            f"{_count(len(plan.nodes))} nodes share one Ethernet segment.",
+            f"{count(len(plan.nodes)).capitalize()} nodes share one Ethernet segment.",
             f"All addresses are in {plan.scenario.node_cidr}: every other node is on-link, and no router stands "
             "between them.",
             p.scene(
@@ -171,7 +171,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
                 story(p, walk.steps_of(question)),
                 legs=p.broadcast(question),
                 envelope=p.envelope(asked),
-                cards={a: unknown, c: Card(process="nginx :80", pill="that is me"), **silent},
+                cards={a: unknown, c: Card(process="nginx :80", pill="that is me"), **p.silent(question)},
             ),
             walk,
             asked,
@@ -203,7 +203,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
             "request",
             f"Now the request goes straight to {c}'s MAC.",
             f"After TCP's handshake, GET /. No router has touched it: the TTL arrives as it was sent, "
-            f"{page[-1].frame.inner['ip.ttl']}. The other nodes see nothing.",
+            f"{p.ttl(page[-1])}. The other nodes see nothing.",
             p.moving(
                 Medium("switch", "L2 switch", "unicast"),
                 get,
@@ -236,11 +236,6 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
             "7",
         ),
     )
-
-
-def _count(number: int) -> str:
-    words = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}
-    return words.get(number, str(number))
 
 
 CHAPTER = Bare()

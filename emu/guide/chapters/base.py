@@ -10,12 +10,20 @@ from emu.claims import Claim, Request, Test
 from emu.errors import EmuError
 from emu.guide.realms import Realms
 from emu.guide.scene import Card, Chapter, Envelope, Leg, Medium, Row, Scene, TableRow
-from emu.guide.ways import microseconds
+from emu.guide.ways import ending, has_failed, microseconds
 from emu.model import SWITCH, Plan
-from emu.walk.model import Packet, Step, Walk
+from emu.walk.model import ANSWERED, DROPPED, Packet, Step, Walk
+
+CONTAINERS_HEARING = 8
+"""Up to so many containers that hear a broadcast a line leads to each."""
 
 REQUEST = "GET / HTTP/1.1"
 """The first line of the request that the deck's slides show as ``GET /``."""
+
+
+def count(number: int) -> str:
+    """A small number as a word."""
+    return ("no", "one", "two", "three", "four", "five", "six")[number] if 0 <= number <= 6 else str(number)
 
 
 class ChapterMaker(Protocol):
@@ -85,6 +93,18 @@ class Picture:
                 return step
         raise EmuError(f"in the walk of {self.plan.spec} '{packet.title}' is not seen at {point} {direction}")
 
+    @property
+    def switch(self) -> str:
+        """What a reader calls the thing between the nodes."""
+        return "the gateway" if self.plan.control.gateway else "the switch"
+
+    def speaker(self, packet: Packet) -> str:
+        """Who made a packet, and in whose name where that is another's."""
+        who = self.switch if packet.src == SWITCH else packet.src or "somebody"
+        sender = self.walk.step(packet.steps[0]).frame.inner.get("arp.sha", "")
+        named = self.realms.of_mac(sender)[1].partition(":")[0]
+        return f"{who} for {named}" if packet.src == SWITCH and named not in ("", "gateway") else who
+
     # Drawing
 
     def realm(self, step: Step) -> str:
@@ -92,6 +112,15 @@ class Picture:
         fields = step.frame.fields
         source = fields.get("ip.src") or fields.get("arp.sha") or fields["eth.src"]
         return self.realms.of(str(source))[0]
+
+    def ttl(self, step: Step) -> int:
+        """The TTL of the innermost packet."""
+        return int(step.frame.inner["ip.ttl"])
+
+    def routers(self, packet: Packet) -> int:
+        """How many routers have handled a packet, as its TTL tells."""
+        way = self.walk.way(packet)
+        return self.ttl(way[0]) - self.ttl(way[-1])
 
     def journey(
         self, packet: Packet, first: Step | None = None, last: Step | None = None, inside: str = ""
@@ -125,16 +154,31 @@ class Picture:
         took = steps[-1].t_us - self.walk.step(begin).t_us
         # A frame that is handed up inside a machine keeps its stamp: that is no time measured.
         label = f"+{microseconds(took)}" if tells_time and took > 0 else ""
+        if has_failed(self.plan, steps[-1]):
+            return Leg(_points(steps), style, self.realm(source), ends="dropped", reason=ending(steps[-1:]))
         return Leg(_points(steps), style, self.realm(source), label)
 
     def broadcast(self, packet: Packet) -> tuple[Leg, ...]:
-        """A leg for everybody who hears a packet, each with its time since the packet was made."""
+        """A leg for everybody who hears a packet, each with its time since the packet was made. Of many containers only
+        the one that answers."""
         steps = self.walk.steps_of(packet)
         followed = {step.previous for step in steps}
-        nodes = [node.name for node in self.plan.nodes]
-        heard = [step for step in steps if step.index not in followed and step.frame.machine in nodes]
+        shown = {self.plan.node_of[end].name for end in (self.walk.src, self.walk.dst)}
+        heard = [step for step in steps if step.index not in followed and step.frame.direction == "in"]
+        inside = [step for step in heard if step.frame.machine in self.plan.container_of]
+        few = len(inside) <= CONTAINERS_HEARING
+        heard = [
+            step
+            for step in heard
+            if step not in inside
+            or (self.plan.node_of[step.frame.machine].name in shown and (few or step.fate == ANSWERED))
+        ]
         made = steps[0]
-        chains = [(self.walk.chain(step), f"+{microseconds(step.t_us - made.t_us)}") for step in heard]
+        timed = [step for step in heard if step not in inside or step.fate == ANSWERED]
+        chains = [
+            (self.walk.chain(step), f"+{microseconds(step.t_us - made.t_us)}" if step in timed else "")
+            for step in heard
+        ]
         return tuple(Leg(_points(chain), "broadcast", self.realm(made), label) for chain, label in chains)
 
     # Envelopes
@@ -179,14 +223,25 @@ class Picture:
             payload=f"who has {fields['arp.tpa']}?" if asks else f"I have {fields['arp.spa']}",
         )
 
+    def silent(self, packet: Packet) -> dict[str, Card]:
+        """A card for every node but the walk's ends that heard a packet and dropped it."""
+        ends = (self.walk.src, self.walk.dst)
+        heard = (step for step in self.walk.steps_of(packet) if step.fate == DROPPED)
+        nodes = {step.frame.machine for step in heard} & {node.name for node in self.plan.nodes}
+        return {name: Card(note="not me: silent") for name in sorted(nodes - {*ends})}
+
+    def hears(self, packet: Packet, machine: str) -> bool:
+        """Whether a packet came to a machine."""
+        return any(step.frame.machine == machine for step in self.walk.steps_of(packet))
+
     def waiting(self) -> Envelope:
-        """The request as it waits for ARP: addressed, and not yet on any wire."""
-        first = self.walk.way(self.first_of_connection())[0]
-        fields = first.frame.inner
+        """What waits for ARP: the first packet of the connection, addressed, and not yet on any wire."""
+        first = self.first_of_connection()
+        fields = self.walk.way(first)[0].frame.inner
         return Envelope(
             self.realms.of_ip(fields["ip.src"])[0],
             rows=(self.row("to", fields["ip.dst"]), self.row("from", fields["ip.src"])),
-            payload="GET /",
+            payload=f"{first.title}, for {self.request().title}",
         )
 
     # Whole scenes
@@ -209,13 +264,13 @@ class Picture:
     ) -> Scene:
         """A packet on its way, drawn as ``journey`` says, and the frame of the step ``shown`` beside it."""
         way = self.walk.chain(last) if last else self.walk.way(packet)
-        device = shown.point if shown.frame.machine != SWITCH and shown.frame.interface != "eth0" else ""
+        legs = self.journey(packet, first, last, inside)
         return self.scene(
             medium,
             story(self, way),
-            legs=self.journey(packet, first, last, inside),
+            legs=legs,
             envelope=self.envelope(shown, via),
-            envelope_at=device,
+            envelope_at=place(legs, shown),
             inside=bool(inside),
             cards=cards or {},
         )
@@ -233,6 +288,17 @@ class Picture:
         )
 
 
+def place(legs: Sequence[Leg], step: Step) -> str:
+    """Where the leader of a frame's envelope ends: in the middle between the nodes if the frame crosses there now, else
+    where it was seen."""
+    crosses = any(
+        sum(point.startswith(f"{SWITCH}:") for point in leg.points) > 1
+        for leg in legs
+        if leg.style in ("now", "broadcast", "pipe")
+    )
+    return "" if crosses else step.point
+
+
 def _points(steps: Iterable[Step]) -> tuple[str, ...]:
     """The capture points of steps; a device that a frame enters and leaves is one point."""
     points = [step.point for step in steps]
@@ -242,12 +308,14 @@ def _points(steps: Iterable[Step]) -> tuple[str, ...]:
 def story(picture: Picture, steps: Sequence[Step]) -> str:
     """Steps in words, for who cannot see the picture."""
     packet = picture.walk.packet(steps[0].packet)
-    who = packet.src if packet.src != SWITCH else "the gateway"
-    words = [f"{who or 'Somebody'} sends '{packet.title}'{f' to {packet.dst}' if packet.dst else ' to everybody'}."]
+    who = picture.speaker(packet)
+    to = packet.dst or "everybody"
+    words = [f"{who[0].upper()}{who[1:]} sends '{packet.title}' to {to}."]
     for before, step in pairwise(steps):
         if step.note:
             words.append(f"At {step.point}: {step.note}.")
         if step.frame.machine != before.frame.machine:
             after = microseconds(step.t_us - steps[0].t_us)
-            words.append(f"It comes to {step.frame.machine} {after} after it was sent.")
+            where = picture.switch if step.frame.machine == SWITCH else step.frame.machine
+            words.append(f"It comes to {where} {after} after it was sent.")
     return " ".join(words)

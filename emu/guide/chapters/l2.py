@@ -147,7 +147,8 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
     waits = {**play, a.name: Card(active=(source.name,), waiting=p.waiting())}
     at_node = p.at(get, f"{c.name}:eth0", "in")
     routed = next(step for step in page if step.point == f"{c.name}:cbr0" and step.frame.direction == "out")
-    blocked = {**waits, c.name: Card(active=(target.name,), blocked=(target.name, "not asked"))}
+    kept_out = None if p.hears(question, target.name) else (target.name, "not asked")
+    blocked = {**waits, c.name: Card(active=(target.name,), blocked=kept_out)}
     return (
         Slide(
             "inside",
@@ -194,7 +195,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
             p.scene(
                 Medium("switch", "L2 switch", "asks the controller", controller=True),
                 story(p, walk.chain(to_switch)),
-                legs=(*p.journey(question, last=to_switch), Leg((port, "controller"), "control", "pod")),
+                legs=(*p.broadcast(question), Leg((port, "controller"), "control", "pod")),
                 envelope=p.envelope(asked),
                 cards=blocked,
             ),
@@ -243,7 +244,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
         ),
         Slide(
             "delivery",
-            f"{c.name} routes it to {target.name}: TTL 64, then 63.",
+            f"{c.name} routes it to {target.name}: TTL {p.ttl(at_node)}, then {p.ttl(routed)}.",
             f"The frame was for {c.name}'s MAC, the packet is not for {c.name}: so it routes, over cbr0, with both "
             "MACs new.",
             p.moving(
@@ -264,7 +265,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
             "page",
             f"The page comes back by {a.name}'s MAC.",
             f"The mirror image: {target.name} has asked for {source.address} and was told {a.name}'s MAC. The last "
-            "hop is routed again: TTL 63.",
+            f"hop is routed again: TTL {p.ttl(walk.way(ok)[-1])}.",
             p.moving(
                 Medium("switch", "L2 switch", "unicast"),
                 ok,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emu.claims import Claim, KernelState, Query, Request, Seen, Unseen
-from emu.guide.chapters.base import REQUEST, Picture, fact
+from emu.guide.chapters.base import REQUEST, Picture, count, fact
 from emu.guide.scene import Card, Chapter, Medium, Slide
 from emu.guide.ways import microseconds
 from emu.model import INITIAL_TTL, SWITCH, Device, Node, Plan
@@ -193,8 +193,8 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
         Slide(
             "to-device",
             f"{a.name} routes it to {device.name}.",
-            f"One route for each other node's pods: {c.pod_subnet} by {device.name}. TTL "
-            f"{bridge.frame.inner['ip.ttl']}, then {leaves.frame.inner['ip.ttl']}; +"
+            f"One route for each other node's containers: {c.pod_subnet} by {device.name}. TTL "
+            f"{p.ttl(bridge)}, then {p.ttl(leaves)}; +"
             f"{microseconds(leaves.t_us - bridge.t_us)}.",
             p.moving(
                 switch,
@@ -233,8 +233,8 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
         Slide(
             "underlay",
             "The switch carries it, and sees nodes only.",
-            f"Nothing on the way must know a pod. {c.name} has it {microseconds(arrived.t_us - wrapped.t_us)} later. "
-            f"So that {overhead} bytes fit, pods' MTU is {mtu}.",
+            f"Nothing on the way must know a container. So that {overhead} more bytes fit on the wire, the containers' "
+            f"MTU is {mtu}.",
             p.moving(
                 switch,
                 get,
@@ -253,7 +253,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
             "unwraps",
             f"{c.name} takes the outer packet off.",
             f"UDP port {arrived.frame.fields['udp.dport']} is the tunnel's. What comes out of {device.name} is what "
-            f"went in at {a.name}: same bytes, same TTL.",
+            f"went in at {a.name}: {'the same' if bare.frame.data == leaves.frame.data else 'not the same'} bytes.",
             p.moving(
                 switch,
                 get,
@@ -271,7 +271,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
         Slide(
             "delivered",
             f"{target.name} sees {source.name}, and no tunnel.",
-            f"{c.name} routes it to cbr0: TTL {page[-1].frame.inner['ip.ttl']} after two routers. "
+            f"{c.name} routes it to cbr0: TTL {p.ttl(page[-1])} after {count(p.routers(get))} routers. "
             f"{microseconds(page[-1].t_us - page[0].t_us)} from container to container.",
             p.moving(switch, get, routed, first=bare, cards=cards),
             walk,

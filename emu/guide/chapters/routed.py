@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from emu.addressing import GATEWAY_MAC, gateway_address
 from emu.claims import Claim, KernelState, Query, Request, Seen, Unseen
 from emu.designs.base import endpoints
-from emu.guide.chapters.base import REQUEST, Picture, fact
+from emu.guide.chapters.base import REQUEST, Picture, count, fact
 from emu.guide.scene import Card, Chapter, Medium, Slide
 from emu.guide.ways import microseconds
 from emu.model import INITIAL_TTL, SWITCH, Plan, host_route
@@ -155,7 +155,6 @@ def _nodes(p: Picture) -> tuple[Slide, ...]:
     address = p.plan.address(c)
     get, ok = p.request(), p.response()
     comes, leaves, at_node = _passage(p, get)
-    took = microseconds(leaves.t_us - comes.t_us)
     cards = {a: Card(process=f"curl http://{address}/"), c: Card(process="nginx :80")}
     return (
         Slide(
@@ -192,12 +191,10 @@ def _nodes(p: Picture) -> tuple[Slide, ...]:
         Slide(
             "decision",
             f"The gateway's table decides: by {c}.",
-            f"Longest prefix, next hop, both MACs new, TTL one less: a router, made of OpenFlow rules. It took {took}; "
-            "the routes are static here.",
+            "Longest prefix, next hop, both MACs new, TTL one less: a router, made of OpenFlow rules. The routes are "
+            "static here; they could be learned.",
             p.moving(
-                _gateway(
-                    p, f"TTL {leaves.frame.inner['ip.ttl']} was {comes.frame.inner['ip.ttl']}", host_route(address)
-                ),
+                _gateway(p, f"TTL {p.ttl(leaves)} was {p.ttl(comes)}", host_route(address)),
                 get,
                 at_node,
                 first=comes,
@@ -213,7 +210,7 @@ def _nodes(p: Picture) -> tuple[Slide, ...]:
         Slide(
             "page",
             f"{c} answers the same way: by the gateway.",
-            f"The way back has a router on it, too: TTL {walk.way(ok)[-1].frame.inner['ip.ttl']} at {a}.",
+            f"The way back has a router on it, too: TTL {p.ttl(walk.way(ok)[-1])} at {a}.",
             p.moving(_gateway(p, matched=host_route(p.plan.address(a))), ok, walk.way(ok)[-1], via=True, cards=cards),
             walk,
             walk.way(ok)[-1],
@@ -233,7 +230,7 @@ def _containers(p: Picture) -> tuple[Slide, ...]:
     page = walk.way(get)
     out, at_cbr0 = p.at(get, f"{a.name}:eth0", "out"), p.at(get, f"{c.name}:cbr0", "out")
     play = {a.name: Card(active=(source.name,)), c.name: Card(active=(target.name,))}
-    took, back = (microseconds(us) for us in (leaves.t_us - comes.t_us, walk.way(ok)[-1].t_us - page[0].t_us))
+    back = microseconds(walk.way(ok)[-1].t_us - page[0].t_us)
     return (
         Slide(
             "pod-subnets",
@@ -251,7 +248,7 @@ def _containers(p: Picture) -> tuple[Slide, ...]:
             "pod-to-gateway",
             f"{a.name} is {source.name}'s first router.",
             f"{source.name} sends to its default gateway, {a.bridge_address} on cbr0. {a.name} routes it to the next: "
-            f"TTL {out.frame.inner['ip.ttl']}.",
+            f"TTL {p.ttl(out)}.",
             p.moving(
                 _gateway(p),
                 get,
@@ -269,10 +266,9 @@ def _containers(p: Picture) -> tuple[Slide, ...]:
         Slide(
             "pod-decision",
             f"The gateway knows {c.pod_subnet} behind {c.name}.",
-            f"One route a node covers all its containers. This one is static; it could be learned by BGP. It took "
-            f"{took}.",
+            "One route a node covers all its containers. This one is static; it could be learned by BGP.",
             p.moving(
-                _gateway(p, f"TTL {leaves.frame.inner['ip.ttl']} was {comes.frame.inner['ip.ttl']}", c.pod_subnet),
+                _gateway(p, f"TTL {p.ttl(leaves)} was {p.ttl(comes)}", c.pod_subnet),
                 get,
                 at_node,
                 first=comes,
@@ -288,7 +284,7 @@ def _containers(p: Picture) -> tuple[Slide, ...]:
         ),
         Slide(
             "pod-delivered",
-            f"{target.name} gets it: three routers, TTL {page[-1].frame.inner['ip.ttl']}.",
+            f"{target.name} gets it: {count(p.routers(get))} routers, TTL {p.ttl(page[-1])}.",
             f"{a.name}, the gateway, {c.name}. The addresses are those {source.name} wrote: nobody translates, nothing "
             "is wrapped.",
             p.moving(

@@ -1,0 +1,120 @@
+"""What is told while a comparison runs: where it is, how long it will take, and how precise it is so far."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import struct
+import termios
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emu.measure import compare
+from emu.measure.blocks import MINIMUM_BLOCKS, Profile, Trial
+from emu.measure.precision import Tally, Width
+from emu.measure.progress import PLAIN_EVERY_S, Progress
+from emu.measure.results import Sample, read_folder
+from emu.measure.summary import summarise
+from emu.measure.workloads import WORKLOADS, Lengths
+from tests.unit.measure_support import run_json, samples, store
+
+DESIGNS = ["bare", "l2", "overlay"]
+
+
+def tally_of(taken: Sequence[Sample]) -> Tally:
+    """Fed as a run does: trial by trial."""
+    tally = Tally()
+    for _, trial in groupby(taken, key=lambda s: (s.spec, s.workload, s.block)):
+        tally.add(list(trial))
+    return tally
+
+
+def test_the_width_is_that_of_the_widest_ratio_of_the_summary(tmp_path: Path) -> None:
+    noisy = [replace(s, value=(s.value or 0) * (1.3 if s.block % 2 and (s.design, s.workload) == ("l2", "http") else 1))
+             for s in samples(DESIGNS)]
+    found = tally_of(noisy).widest(seed=1)
+    cells = summarise(read_folder(store(tmp_path / "run", run_json(DESIGNS), noisy))).cells.values()
+    widths = {(c.spec, c.workload, c.metric): (c.ratio.interval[1] - c.ratio.interval[0]) / 2 / c.ratio.value
+              for c in cells if c.ratio is not None and c.ratio.interval is not None}
+    assert found is not None
+    assert (found.spec, found.workload) == ("l2:proxy_arp=controller", "http")
+    assert found.half == max(widths.values()) == widths[found.spec, found.workload, found.metric]
+
+
+def test_there_is_none_below_six_blocks_and_without_bare() -> None:
+    assert tally_of(samples(DESIGNS, blocks=MINIMUM_BLOCKS - 1)).widest(1) is None
+    assert tally_of(samples(["l2", "overlay"])).widest(1) is None
+    assert Tally().widest(1) is None
+
+
+def test_failed_trials_are_no_values() -> None:
+    taken = [replace(s, ok=False, value=None, error="x") if s.block == 0 else s for s in samples(DESIGNS)]
+    assert tally_of(taken).widest(1) is None
+    assert tally_of(taken + [replace(s, block=6) for s in samples(DESIGNS, blocks=1)]).widest(1) is not None
+
+
+@pytest.mark.parametrize(("half", "text"), [(0.123, "±12%"), (0.021, "±2.1%"), (1.5, "±150%")])
+def test_a_width_is_told_short(half: float, text: str) -> None:
+    assert str(Width(half, "l2", "http", "rate")) == f"widest interval {text} (l2 http)"
+
+
+class Bench:
+    """A bench whose trials are made up: no lab, no folder."""
+
+    def __init__(self, name: str) -> None:
+        self.folder = self
+        self._taken: dict[tuple[str, int], list[Sample]] = {}
+        for sample in samples([name], blocks=8):
+            self._taken.setdefault((sample.workload, sample.block), []).append(sample)
+
+    def prepare(self, workloads: object) -> None:
+        pass
+
+    def add_samples(self, taken: object) -> None:
+        pass
+
+    def measure(self, trial: Trial, workload: object) -> list[Sample]:
+        return self._taken[trial.workload, trial.block]
+
+
+def told(terminal: bool, seconds_a_step: float) -> list[str]:
+    """What a comparison of two designs in eight blocks says."""
+    stream, clock = io.StringIO(), iter(range(10**6))
+    stream.isatty = lambda: terminal  # type: ignore[method-assign]
+    benches: Mapping[str, Any] = {"bare": Bench("bare"), "l2": Bench("l2")}
+    profile = Profile("quick", 8, Lengths(ping_packets=100, request_s=0.5, stream_s=1, first_packets=5))
+    compare._measure(benches, {name: WORKLOADS[name] for name in ("ping", "http")}, profile, 1,
+                     Progress(stream, lambda: next(clock) * seconds_a_step))
+    return stream.getvalue().split("\r\x1b[K" if terminal else "\n")
+
+
+def test_every_step_tells_trial_time_left_and_from_the_seventh_block_on_the_width() -> None:
+    lines = [line for line in told(terminal=True, seconds_a_step=1) if line]
+    assert len(lines) == 8 * 4
+    assert all(f"trial {number} of 32" in line and "left" in line for number, line in enumerate(lines, 1))
+    assert ["widest interval" in line for line in lines] == [False] * 24 + [True] * 8
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(40, 39), (0, 140)])
+def test_a_step_never_wraps(columns: int, shown: int) -> None:
+    """A line that wraps cannot be written over. On a real terminal; one of no columns does not know its size."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        Progress(stream).step("trial 1 of 2  " * 10)
+        written = os.read(ours, 1000).decode()
+    os.close(ours)
+    assert written == "\r\x1b[K" + ("trial 1 of 2  " * 10)[:shown]
+
+
+def test_without_a_terminal_it_is_plain_and_quiet() -> None:
+    lines = [line for line in told(terminal=False, seconds_a_step=PLAIN_EVERY_S / 10) if line]
+    assert 1 < len(lines) < 10
+    assert not any("\x1b" in line or "\r" in line for line in lines)
+    assert "widest interval" in lines[-1]
