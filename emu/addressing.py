@@ -96,8 +96,13 @@ def nodes_of(scenario: Scenario) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
+def node_name(number: int) -> str:
+    """What the node of a number, from 1 on, is called."""
+    return f"node-{letters(number)}"
+
+
 def _node(number: int, address: str, subnet: IPv4Network, first_container: int, containers: int) -> Node:
-    name = f"node-{letters(number)}"
+    name = node_name(number)
     bridge, vtep = str(subnet[1]), str(subnet[0])
     return Node(
         name=name,

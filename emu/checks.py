@@ -11,13 +11,21 @@ from emu.addressing import (
     FIRST_CONTAINER,
     RESERVED_AT_END,
     node_addresses,
+    node_name,
     pod_subnet_prefix,
     pod_subnets,
 )
-from emu.model import Plan, Scenario, contains
+from emu.model import Plan, Scenario, Shape, contains
 
 SMALLEST_MTU, LARGEST_MTU = 576, 65_000
 """RFC 791's smallest datagram every host must take, and what a veth device and its encapsulation can carry."""
+
+SMALLEST_BW, LARGEST_BW = 0.01, 34_359.0
+"""Mbit/s: a frame of 1,500 bytes takes 1.2 s at the least; a tc rate is 32 bits of bytes a second at the most
+(``struct tc_ratespec`` in ``include/uapi/linux/pkt_sched.h``)."""
+
+LARGEST_DELAY_MS = 500.0
+"""A round trip crosses four links, and ARP gives up after three requests, one a second (``net/ipv4/arp.c``)."""
 
 LARGEST_SUBNET_BITS = 16
 DECK_POD_PREFIX, DECK_SUBNET_PREFIX = 16, 24
@@ -39,6 +47,7 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
         problems.append(("mtu", f"--mtu {scenario.mtu}: between {SMALLEST_MTU} and {LARGEST_MTU} bytes"))
     if scenario.seed < 0:
         problems.append(("seed", f"--seed {scenario.seed}: 0 or more"))
+    problems += _links_problems(scenario)
     pods = _network("pod_cidr", scenario.pod_cidr, problems)
     nodes = _network("node_cidr", scenario.node_cidr, problems)
     if pods and nodes and pods.overlaps(nodes):
@@ -49,6 +58,36 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
             problems.append(("node_cidr", f"--node-cidr {nodes} has room for {room} nodes, not {scenario.node_count}"))
     if pods and scenario.containers_per_node >= 0 and scenario.node_count >= 2:
         problems += [("pod_cidr", problem) for problem in _pod_problems(scenario, pods)]
+    return problems
+
+
+def _links_problems(scenario: Scenario) -> list[tuple[str, str]]:
+    """Everything wrong with what is asked of all links and, beyond that, of some."""
+    problems = _link_problems(scenario.shape_of(""))
+    nodes = [node_name(number) for number in range(1, scenario.node_count + 1)]
+    for name in scenario.links:
+        own = [problem for problem in _link_problems(scenario.shape_of(name)) if problem not in problems]
+        problems = problems + [("links", f"--links {name}: {text.removeprefix('--')}") for _, text in own]
+        if name not in nodes:
+            problems.append(("links", f"--links: there is no node '{name}'"))
+    return problems
+
+
+def _link_problems(shape: Shape) -> list[tuple[str, str]]:
+    """Everything that no link can be. (Written so that a value that is no number at all, NaN, is refused.)"""
+    problems = []
+    if shape.bw is not None and not SMALLEST_BW <= shape.bw <= LARGEST_BW:
+        problems.append(("bw", f"--bw {shape.bw:g}: between {SMALLEST_BW:g} and {LARGEST_BW:.0f} Mbit/s"))
+    if not 0 <= shape.delay <= LARGEST_DELAY_MS:
+        problems.append(("delay", f"--delay {shape.delay:g}: between 0 and {LARGEST_DELAY_MS:g} ms; beyond, ARP would"
+                                  " give up on an answer"))
+    if not shape.jitter >= 0:
+        problems.append(("jitter", f"--jitter {shape.jitter:g}: 0 ms or more"))
+    elif shape.jitter > max(shape.delay, 0):
+        problems.append(("jitter", f"--jitter {shape.jitter:g} is more than --delay {shape.delay:g}: no frame arrives"
+                                   " before it is sent"))
+    if not 0 <= shape.loss <= 100:
+        problems.append(("loss", f"--loss {shape.loss:g}: between 0 and 100 percent"))
     return problems
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
@@ -22,15 +22,40 @@ INITIAL_TTL = 64
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What a link between a node and the switch does to frames, alike in both directions.
+
+    ``bw`` in Mbit/s of Ethernet frames as Linux counts them (header included; no preamble, checksum and gap), ``None``
+    for as fast as it goes; ``delay`` and ``jitter`` in ms, each frame being late by ``delay`` plus or minus up to
+    ``jitter``; ``loss`` in percent of the frames, each for itself.
+    """
+
+    bw: float | None = None
+    delay: float = 0.0
+    jitter: float = 0.0
+    loss: float = 0.0
+
+
+UNSHAPED = Shape()
+"""A link as the kernel makes it."""
+
+
+@dataclass(frozen=True)
 class Scenario:
     """What is asked for, whatever the design.
 
     ``nodes`` and ``containers`` (per node) are both ``None`` for the deck's own scenario: four nodes, three
-    containers each on the first and the third.
+    containers each on the first and the third. ``bw``, ``delay``, ``jitter`` and ``loss``: as in ``Shape``,
+    of every link but for what ``links`` says otherwise of a node's.
     """
 
     nodes: int | None = None
     containers: int | None = None
+    bw: float | None = None
+    delay: float = 0.0
+    jitter: float = 0.0
+    loss: float = 0.0
+    links: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     mtu: int = 1500
     pod_cidr: str = "10.0.0.0/16"
     node_cidr: str = "192.168.0.0/16"
@@ -51,6 +76,10 @@ class Scenario:
     @property
     def containers_per_node(self) -> int:
         return 3 if self.containers is None else self.containers
+
+    def shape_of(self, node: str) -> Shape:
+        """What the link between a node and the switch is to be like."""
+        return replace(Shape(self.bw, self.delay, self.jitter, self.loss), **self.links.get(node, {}))
 
 
 @dataclass(frozen=True)
@@ -178,12 +207,14 @@ class Link:
 
 @dataclass(frozen=True)
 class Port:
-    """A port of the switch: its OpenFlow number, its device on the switch's side, and who is behind it."""
+    """A port of the switch: its OpenFlow number, its device on the switch's side, who is behind it, and what the link
+    between the two devices is like."""
 
     number: int
     device: str
     machine: str
     machine_device: str
+    shape: Shape = UNSHAPED
 
 
 @dataclass(frozen=True)

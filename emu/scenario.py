@@ -6,7 +6,7 @@ Every mistake is collected; none hides another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import yaml
 
 from emu.checks import scenario_problems
 from emu.errors import UsageError
-from emu.model import Scenario
+from emu.model import Scenario, Shape
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,29 @@ def _choice(name: str, help_text: str, *choices: str, unbuilt: tuple[str, ...] =
     return Option(name, "|".join((*choices, *unbuilt)), help_text, str, choices, unbuilt)
 
 
+def _links(value: Any) -> dict[str, dict[str, float]]:
+    """Links by the name of their node, as YAML or as what YAML makes of it; ``ValueError`` if it is neither."""
+    try:
+        read = yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        raise ValueError from None
+    known = {field.name for field in fields(Shape)}
+    if not isinstance(read, dict) or not all(isinstance(link, dict) and link.keys() <= known for link in read.values()):
+        raise ValueError
+    if any(isinstance(number, bool | list | dict | None) for link in read.values() for number in link.values()):
+        raise ValueError
+    return {str(node): {name: float(number) for name, number in link.items()} for node, link in read.items()}
+
+
 OPTIONS = (
     Option("nodes", "N", "number of nodes (4 in the deck)", int),
     Option("containers", "M", "containers on each node (the deck: 3 on the first and third node only)", int),
     Option("outside", "K", "machines outside the cluster", int, built=False),
-    Option("bw", "MBIT", "rate of every link", float, built=False),
-    Option("delay", "MS", "delay of every link", float, built=False),
-    Option("jitter", "MS", "variation of the delay", float, built=False),
-    Option("loss", "PCT", "loss on every link", float, built=False),
+    Option("bw", "MBIT", "rate of every link between a node and the switch, each way (as fast as it goes)", float),
+    Option("delay", "MS", "delay of every such link, each way (0)", float),
+    Option("jitter", "MS", "how far each frame's delay is from that, up or down, at most (0)", float),
+    Option("loss", "PCT", "percentage of frames lost on every such link, each way (0)", float),
+    Option("links", "YAML", "links that are otherwise than the rest, as in '{node-c: {bw: 10, loss: 1}}'", _links),
     Option("mtu", "BYTES", "MTU of the underlay (1500)", int),
     Option("pod-cidr", "CIDR", "network of the pod subnets (10.0.0.0/16)", str),
     Option("node-cidr", "CIDR", "network of the nodes (192.168.0.0/16)", str),
@@ -126,7 +141,8 @@ def _convert(option: Option, value: Any) -> tuple[Any, str | None]:
     if isinstance(value, bool) and option.choices:  # YAML reads a bare on/off as a truth value
         value = "on" if value else "off"
     try:
-        if isinstance(value, bool | list | dict) or (option.convert is int and isinstance(value, float)):
+        simple = option.convert is _links or not isinstance(value, bool | list | dict)
+        if not simple or (option.convert is int and isinstance(value, float)):
             raise ValueError
         converted = option.convert(value)
     except ValueError:

@@ -229,7 +229,11 @@ def assemble(
         nodes=nodes,
         machines=tuple(machines),
         links=tuple(Link(node.name, veth(c), c.name, UPLINK) for node in nodes for c in node.containers),
-        switch=Switch(1, scenario.mtu, tuple(Port(n.number, f"{n.name}-eth0", n.name, UPLINK) for n in nodes)),
+        switch=Switch(
+            1,
+            scenario.mtu,
+            tuple(Port(n.number, f"{n.name}-eth0", n.name, UPLINK, scenario.shape_of(n.name)) for n in nodes),
+        ),
         control=control,
         endpoints=endpoints(nodes, of_nodes=not design.has_containers),
     )

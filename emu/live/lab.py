@@ -23,6 +23,7 @@ from emu.frames import Frame
 from emu.live import preflight
 from emu.live.buffers import SYSCTLS, large_buffers
 from emu.live.capture import NO_PERMISSION
+from emu.live.flood import Flooded
 from emu.live.linux import CAP_NET_RAW, has_capability
 from emu.live.process import wait_until
 from emu.live.sweep import Miss
@@ -116,7 +117,7 @@ class Lab:
             stack.enter_context(large_buffers())
             tree = self._starting = Tree(self.plan.spec, self._on_terminal)
             stack.callback(tree.end)
-            tree.request("build", plan=self.plan, datapath=datapath, sdn=sdn)
+            tree.request("build", plan=self.plan, datapath=datapath, sdn=sdn, netem="netem" in _machine().qdiscs)
             self._running = tree
             self._stack = stack.pop_all()
         return self
@@ -197,6 +198,13 @@ class Lab:
         misses: list[Miss] = self.tree.request("sweep", pairs=pairs, most_neighbors=arp_limit())
         return misses
 
+    def flood(self, src: str, dst: str, payload_bytes: int, offered_bps: float, duration_s: float) -> Flooded:
+        """Send UDP from one machine to another, at ``offered_bps`` of payload or as fast as goes, and count what
+        comes in at its ``eth0`` for ``duration_s``, after a short warm-up."""
+        flooded: Flooded = self.tree.request("flood", src=src, dst=dst, payload_bytes=payload_bytes,
+                                             offered_bps=offered_bps, duration_s=duration_s)
+        return flooded
+
     def controller(self) -> dict[str, Any]:
         """What the controller says of itself: framework, counters, errors, what it learned."""
         status: dict[str, Any] = self.tree.request("controller_status")
@@ -262,7 +270,8 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     machine = _machine()
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
-    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels))
+    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels),
+                                     [port.shape for port in plan.switch.ports])
     if os.geteuid() == 0 and not has_capability(CAP_NET_RAW):  # without root, a lab has its own
         problems.append(NO_PERMISSION)
     if problems:

@@ -92,6 +92,10 @@ class Namespace:
             return 0
         return int(struct.unpack("II", data)[1])
 
+    def received_bytes(self, device: str) -> int:
+        """What has come in at a device since it was made, in bytes of frames."""
+        return int(self.route.get_links(self.index(device))[0].get_attr("IFLA_STATS64")["rx_bytes"])
+
     def flush_neighbors(self) -> None:
         """Forget every neighbor that was learned; permanent ones stay."""
         for entry in self.route.get_neighbours(family=socket.AF_INET):

@@ -7,11 +7,12 @@ the machine but the readings.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from emu.live.readings import ONLY_LOOKED_UP, TOOLS, Readings, read_machine
+from emu.model import Shape
 
 SET_UP = "sudo ./run doctor"
 OLDEST_PYTHON = (3, 10)
@@ -30,9 +31,9 @@ DATAPATHS = {
     "afxdp": "--datapath afxdp",
 }
 QDISCS = {
-    "netem": "--delay, --jitter and --loss",
-    "htb": "--bw",
+    "netem": "--delay and --jitter",
     "tbf": "--bw",
+    "clsact": "--loss where there is no netem",
 }
 TUNNELS = {
     "vxlan": "overlay:backend=vxlan",
@@ -212,20 +213,35 @@ def _judge_arp_table(readings: Readings) -> Finding:
 
 
 def missing_for(
-    machine: Machine, datapath: str, sdn: str, tools: Iterable[str] = (), tunnels: Iterable[str] = ()
+    machine: Machine, datapath: str, sdn: str, tools: Iterable[str] = (), tunnels: Iterable[str] = (),
+    shapes: Iterable[Shape] = (),
 ) -> list[str]:
     """What a lab with these choices lacks here, a sentence each with the command that mends it; empty: nothing.
 
     ``datapath`` and ``sdn`` as on the command line (``auto`` takes what there is), ``tools`` out of ``TOOLS``,
-    ``tunnels`` out of ``TUNNELS``.
+    ``tunnels`` out of ``TUNNELS``, ``shapes`` of the links.
     """
     wanted = ["python", "lab namespaces", "mininet", "congestion control"]
     wanted += _choice(machine.datapaths, "datapath", datapath, ("kernel", "netdev"))
     wanted += _choice(machine.sdn, "sdn", sdn, ("ryu", "os-ken"))
     wanted += [f"tool {name}" for name in tools]
     wanted += [f"tunnel {name}" for name in tunnels]
-    absent = (machine.finding(name) for name in wanted)
-    return [finding.sentence() for finding in absent if finding.state == "absent"]
+    for_links = _for_links(machine, list(shapes))
+    wanted += ["tool tc"] if for_links and "tool tc" not in wanted else []
+    sentences = [machine.finding(name).sentence() for name in wanted if machine.finding(name).state == "absent"]
+    return sentences + [f"{options} on links: {machine.finding(name).sentence()}"
+                        for options, name in for_links if machine.finding(name).state == "absent"]
+
+
+def _for_links(machine: Machine, shapes: Sequence[Shape]) -> list[tuple[str, str]]:
+    """The options that shapes have, each with the finding it needs."""
+    needs = [("--bw", "qdisc tbf")] if any(shape.bw is not None for shape in shapes) else []
+    if any(shape.delay for shape in shapes):
+        jitter = any(shape.jitter for shape in shapes)
+        needs.append(("--delay" + (" and --jitter" if jitter else ""), "qdisc netem"))
+    if any(shape.loss for shape in shapes):
+        needs.append(("--loss", "qdisc netem" if "netem" in machine.qdiscs else "qdisc clsact"))
+    return needs
 
 
 def _choice(offered: Iterable[str], kind: str, chosen: str, candidates: tuple[str, ...]) -> list[str]:

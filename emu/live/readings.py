@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from emu.live.links import lossy
+
 DEADLINE_S = 60  # for all trials together; they take some hundredths of a second, 30 times that in a software emulation
 
 # Tool -> how to ask its version. All come with the packages that ./run installs.
@@ -54,8 +56,8 @@ TRIALS: Mapping[str, str] = {
     "gre": "modinfo -n ip_gre",
     "ipip": "modinfo -n ipip",
     "netem": "tc qdisc replace dev lo root netem delay 1ms",
-    "htb": "tc qdisc replace dev lo root htb",
     "tbf": "tc qdisc replace dev lo root tbf rate 1mbit burst 1540 limit 3000",
+    "clsact": f"tc qdisc add dev lo clsact && tc {lossy(10, 'lo')}",
     "cubic": "ip link set lo up && ip route add 192.0.2.0/24 dev lo congctl cubic",
 }
 # Trying GRE or IPIP would load modules that put devices into every namespace, the machine's own included;

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -19,14 +19,16 @@ from emu.errors import LabError
 from emu.frames import Frame
 from emu.live import namespaces, transfer, usage
 from emu.live.capture import Capture
+from emu.live.flood import Flooded, flood
 from emu.live.hosts import LabCLI, mininet_of
+from emu.live.links import tc_commands
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
 from emu.live.process import run, wait_until
 from emu.live.sweep import Miss, Pair, sweep
 from emu.live.usage import Usage
 from emu.live.vswitch import CONTROLLER_ADDRESS, VSwitch
-from emu.model import SWITCH, Plan
+from emu.model import SWITCH, UNSHAPED, Plan, Shape
 from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
 
 FOLDER = Path("/run/emu")
@@ -51,8 +53,9 @@ class Service:
         self._numbers = count()
         self.controller: subprocess.Popen[bytes] | None = None
 
-    def build(self, plan: Plan, datapath: str, sdn: str) -> None:
-        """Make a plan real: controller, Open vSwitch, namespaces, in the order that wastes no time."""
+    def build(self, plan: Plan, datapath: str, sdn: str, netem: bool) -> None:
+        """Make a plan real: controller, Open vSwitch, namespaces, in the order that wastes no time. ``netem``: whether
+        the kernel has that qdisc."""
         self.plan, self.vswitch, self.sdn = plan, VSwitch(datapath), sdn
         FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.home.set_sysctls((("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1")))
@@ -65,6 +68,7 @@ class Service:
         self.vswitch.build(plan)
         if datapath == "netdev":
             self._suit_userspace_datapath()
+        self._shape_links(netem)
         self.net = mininet_of(plan, self.spaces)
         wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
         if errors := self.errors():
@@ -78,8 +82,27 @@ class Service:
                 if device.vxlan:
                     self.spaces[machine.name].set_offloads(device.name, namespaces.OFFLOADS, on=False)
 
+    def _shape_links(self, netem: bool) -> None:
+        """Both ends of every link that is not as fast as it goes. The switch comes first: it clears the egress filters
+        of a device that it takes as a port."""
+        commands: dict[str, list[str]] = {}
+        for name, device, shape in self._link_ends():
+            commands.setdefault(name, []).extend(tc_commands(shape, device, self.plan.switch.mtu, netem))
+        for name, lines in commands.items():
+            file = FOLDER / f"links-{name}.tc"
+            file.write_text("\n".join(lines) + "\n")
+            self._run_in(name, "tc", "-batch", str(file))
+
+    def _link_ends(self) -> Iterator[tuple[str, str, Shape]]:
+        """Machine, device and shape of both ends of every shaped link."""
+        for port in self.plan.switch.ports:
+            if port.shape != UNSHAPED:
+                yield port.machine, port.machine_device, port.shape
+                yield SWITCH, port.device, port.shape
+
     def _run_in(self, machine: str, *argv: str) -> str:
-        return run(("nsenter", f"--net={namespaces.NAMESPACE_FOLDER / machine}", "--", *argv))
+        enter = () if machine == SWITCH else ("nsenter", f"--net={namespaces.NAMESPACE_FOLDER / machine}", "--")
+        return run((*enter, *argv))
 
     # The controller
 
@@ -261,6 +284,11 @@ class Service:
         """Send bytes from one machine to another over TCP; whether they arrived as they were sent."""
         return transfer.transfer(self.spaces[src], self.spaces[dst], self.plan.address(dst), size_bytes)
 
+    def flood(self, src: str, dst: str, payload_bytes: int, offered_bps: float, duration_s: float) -> Flooded:
+        """Send more UDP from one machine to another than links carry; what arrived of it."""
+        address = self.plan.address(dst)
+        return flood(self.spaces[src], self.spaces[dst], address, payload_bytes, offered_bps, duration_s)
+
     def facts(self, path: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What this lab runs on and how its endpoints, and the devices on the ``path`` between them (machine and
         device), are set, as the kernel tells it."""
@@ -273,6 +301,7 @@ class Service:
             "congestion_control": {name: self._congestion_control(name) for name in endpoints},
             "mtu": {name: self._mtu(name) for name in endpoints},
             "underlay_mtu": sorted({self._mtu(name) for name in uplinks}),
+            "links": {f"{name}:{device}": self._link_end(name, device) for name, device, _ in self._link_ends()},
             "offloads": {name: self.spaces[name].offloads("eth0") for name in endpoints},
             "path_offloads": {f"{machine}:{device}": self.spaces[machine].offloads(device) for machine, device in path},
             "sysctls": {
@@ -290,6 +319,12 @@ class Service:
         servers = [pid for pid, (process, _) in self.spawned.items() if process.poll() is None]
         sent_bytes = sum(self.spaces[node.name].sent_bytes("eth0") for node in self.plan.nodes)
         return usage.take(processes, servers, sent_bytes)
+
+    def _link_end(self, name: str, device: str) -> list[str]:
+        """Qdiscs and egress filters of a device, as tc prints them."""
+        said = (self._run_in(name, "tc", *words) for words in (("qdisc", "show", "dev", device),
+                                                               ("filter", "show", "dev", device, "egress")))
+        return [line.strip() for text in said for line in text.splitlines() if line.strip()]
 
     def _mtu(self, name: str) -> int:
         space = self.spaces[name]

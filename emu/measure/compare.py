@@ -19,6 +19,7 @@ from emu.measure.blocks import PROFILES, Profile, Trial, expected_s, plan_trials
 from emu.measure.budget import Budget, document
 from emu.measure.budget_run import measure_budget
 from emu.measure.budget_view import FILE as BUDGET_FILE
+from emu.measure.links import check_links
 from emu.measure.precision import Tally, Width
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
@@ -27,7 +28,7 @@ from emu.measure.running import Bench, LabDied, about_machine, ask_versions, rev
 from emu.measure.scripts import senders
 from emu.measure.summary import REFERENCE
 from emu.measure.workloads import Workload, in_order, parse_workload
-from emu.model import Plan
+from emu.model import UNSHAPED, Plan
 from emu.output import refuse_impossible
 
 REPORT_S = 8.0
@@ -181,6 +182,7 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
         "sysctls": {spec: fact["sysctls"] for spec, fact in facts.items()},
         "tools": ask_versions(first, list(workloads.values())),
         "controller_errors": {},
+        "links": [],
         "warnings": [] if REFERENCE in benches else [f"without {REFERENCE} there is nothing to relate the others to"],
     }
 
@@ -199,6 +201,9 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
     """Measure; whatever ends that, ``run.json`` tells when and how. A lab that died over it is returned."""
     died: LabDied | None = None
     try:
+        for bench in benches.values():
+            run["links"] += _links(bench, progress)
+        folder.write_json("run.json", run)
         _measure(benches, workloads, profile, run["seed"], progress)
         for spec, bench in benches.items():
             run["controller_errors"][spec] = bench.lab.errors()
@@ -217,6 +222,13 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
         run["ended"] = _utc(time.time())
         folder.write_json("run.json", run)
     return died
+
+
+def _links(bench: Bench, progress: Progress) -> list[dict[str, Any]]:
+    """What the links of a design are asked to be, and are."""
+    if any(port.shape != UNSHAPED for port in bench.lab.plan.switch.ports):
+        progress.step(f"measuring the links of {bench.spec}")
+    return check_links(bench)
 
 
 def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], profile: Profile, seed: int,

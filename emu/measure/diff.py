@@ -8,7 +8,7 @@ both (Efron 1979). Beside it stands the change of the ratio to bare: what is the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from emu.measure.results import Stored
 from emu.measure.stats import DRAWS, LEVEL, Estimate
 from emu.measure.summary import Cell, Summary, interval_entry, summarise
 from emu.measure.words import differs, ratio_text
+from emu.model import Scenario
 
 FORMAT = "emu-diff/1"
 SAME = ("kernel", "cpu", "virtualisation", "ovs_version", "datapath", "sdn", "version", "revision")
@@ -101,11 +102,12 @@ def independent_ratio(values: NDArray[np.float64], reference: NDArray[np.float64
 def _conditions(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """What the runs' conditions have different, a sentence each."""
     found = [f"{name} differs: {a.get(name)} in A, {b.get(name)} in B" for name in SAME if a.get(name) != b.get(name)]
-    options = {**a["scenario"], **b["scenario"]}
+    default = asdict(Scenario())  # a run of a version without an option had what is its default now
+    asked_a, asked_b = ({**default, **run["scenario"]} for run in (a, b))
     found += [
-        f"scenario: {name} is {a['scenario'].get(name)} in A, {b['scenario'].get(name)} in B"
-        for name in options
-        if a["scenario"].get(name) != b["scenario"].get(name)
+        f"scenario: {name} is {asked_a.get(name)} in A, {asked_b.get(name)} in B"
+        for name in {**asked_a, **asked_b}
+        if asked_a.get(name) != asked_b.get(name)
     ]
     offloads = [_offloads(run) for run in (a, b)]
     found += [

@@ -16,12 +16,13 @@ from emu.look import tokens
 from emu.measure.budget import SEGMENTS
 from emu.measure.budget_view import estimate_text, p99_text, read_budgets
 from emu.measure.figures import Drawn, Subject, draw
+from emu.measure.links import links_text
 from emu.measure.metrics import COST_PARTS
 from emu.measure.published import held, order, sources, why
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
 from emu.measure.verdict import was_interrupted
-from emu.measure.words import Question, conditions, cost_questions, differs, interval_text, number, ratio_text
+from emu.measure.words import Question, conditions, cost_questions, differs, interval_text, links, number, ratio_text
 from emu.measure.workloads import workloads_named
 
 
@@ -126,10 +127,11 @@ def _facts(stored: Stored) -> list[tuple[str, str]]:
     profile = run["profile"]
     offloads = sorted({f"{name} {'on' if value else 'off'}" for design in run["designs"]
                        for settings in design["facts"]["offloads"].values() for name, value in settings.items()})
-    scenario = ", ".join(f"{key} {value}" for key, value in run["scenario"].items() if value is not None)
+    scenario = ", ".join(f"{key} {value}" for key, value in run["scenario"].items() if value not in (None, {}))
     rows: list[tuple[str, Any]] = [
         ("Designs", "; ".join(f"{d['spec']} from {d['endpoints'][0]} to {d['endpoints'][1]}" for d in run["designs"])),
         ("Scenario", f"{run['nodes']} nodes; {scenario}"),
+        ("Links", links_text(run) or links(run["scenario"])),
         ("Profile", f"{profile['name']}: {profile['blocks']} blocks; {json.dumps(profile['lengths'])[1:-1]}"),
         ("Seed of the order of trials and of the bootstrap", run["seed"]),
         ("Congestion control", ", ".join(sorted({c for each in first["congestion_control"].values() for c in each}))),

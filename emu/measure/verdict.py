@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emu.measure.blocks import MINIMUM_BLOCKS
+from emu.measure.links import link_faults
 from emu.measure.parsers import PINNED_CONGESTION_CONTROL
 from emu.measure.results import Sample
 
@@ -87,9 +88,10 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *_other_offloads(facts, tunnels, asked_offload),
         *(Reason(f"{spec}: {len(errors)} controller errors, the first: {errors[0]}", "controller errors", spec)
           for spec, errors in run["controller_errors"].items() if errors),
-        *_drops(medians),
+        *([] if any(run["scenario"].get(name) for name in ("bw", "loss", "links")) else _drops(medians)),
         *([] if asked_offload else _super_packets(facts, medians)),
         *_small_buffers(facts, run["workloads"]),
+        *(Reason(text, "other links", spec) for spec, text in link_faults(run)),
     )
     return Verdict(reasons, tuple(_notes(run, facts, tunnels, torn)))
 
@@ -153,6 +155,7 @@ def _unequal(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
                                for fact in facts.values()],
         "the datapath": [fact["datapath"] for fact in facts.values()],
         "the controller framework": [fact["sdn"] for fact in facts.values()],
+        "what links do": [fact.get("links") for fact in facts.values()],
         "socket buffers": [fact["socket_buffers"] for fact in facts.values()],
     }
     reasons = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import log
 from typing import Any
 
+from emu.live.links import queue_ms
 from emu.measure.metrics import METRICS, PER_BYTE, PER_TRANSACTION
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell
@@ -164,9 +165,25 @@ def _medians(rows: Sequence[tuple[Cell, Question]], labels: Mapping[str, str]) -
     return f"Median {question.noun}: {number(min(values.values()))} to {number(max(values.values()))} {unit}"
 
 
+def links(scenario: Mapping[str, Any]) -> str:
+    """What links between nodes and switch were asked to be like, as in ``links of 50 Mbit/s, 2 ms delay each way``."""
+    others = [f"that of {node}: {_link({**scenario, **own}) or 'unshaped'}"
+              for node, own in (scenario.get("links") or {}).items()]
+    rest = _link(scenario)
+    return "; ".join([f"links of {rest}" if rest else "links unshaped", *others])
+
+
+def _link(scenario: Mapping[str, Any]) -> str:
+    bw, delay, jitter, loss = (scenario.get(name) for name in ("bw", "delay", "jitter", "loss"))
+    parts = [*([f"{bw:g} Mbit/s with a queue of {queue_ms(bw, scenario['mtu']):.0f} ms"] if bw else []),
+             *([f"{delay:g} ms delay each way{f' (± {jitter:g} ms)' if jitter else ''}"] if delay else []),
+             *([f"{loss:g} % loss each way"] if loss else [])]
+    return ", ".join(parts)
+
+
 def conditions(run: Mapping[str, Any]) -> str:
     """Under what conditions a run was measured, in one line."""
     scenario = run["scenario"]
     datapath = "kernel" if run["datapath"] == "kernel" else "userspace"
-    return (f"{run['nodes']} nodes on one machine, links unshaped, MTU {scenario['mtu']}, offloads "
+    return (f"{run['nodes']} nodes on one machine, {links(scenario)}, MTU {scenario['mtu']}, offloads "
             f"{scenario['offload']}, {datapath} datapath.")

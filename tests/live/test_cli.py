@@ -21,7 +21,7 @@ pytestmark = pytest.mark.live
 DEADLINE_S = 120.0
 """Far beyond what any command here takes: it detects a hang."""
 
-FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\nloss: 3\nmtu: 1\n"
+FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\noutside: 3\nmtu: 1\n"
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,9 @@ FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\nloss: 3\nmtu: 1\n"
         (["check", "star"], ["no design 'star'"]),
         (["up", "bare", "--nodes", "0"], ["--nodes 0"]),
         (
-            ["compare", "bare", "star", "--nodes", "x", "--delay", "3", "--workload", "juggling", "--profile", "slow"],
-            ["no design 'star'", "--nodes takes N", "--delay is not built yet", "juggling", "slow"],
+            ["compare", "bare", "star", "--nodes", "x", "--outside", "3", "--workload", "juggling",
+             "--profile", "slow"],
+            ["no design 'star'", "--nodes takes N", "--outside is not built yet", "juggling", "slow"],
         ),
         (
             ["check", "l2:proxy_arp=node", "overlay:outside=route"],

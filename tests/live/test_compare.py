@@ -118,6 +118,20 @@ def test_the_first_packet_pays_for_what_is_cold_and_the_stream_fits_the_wire(tmp
         assert all(mtu - 100 < size <= mtu + 14 for size in sizes)
 
 
+def test_links_are_measured_before_the_first_block(tmp_path: Path) -> None:
+    plans = plans_for(["bare"], Scenario(bw=20.0, loss=1.0), [])
+    folder = compare(plans, ["ping"], "tiny", tmp_path / "out", ["emu", "compare"], Progress(io.StringIO()))
+    run = json.loads((folder / "run.json").read_text())
+    checks = {check["quantity"]: check for check in run["links"]}
+    assert checks.keys() == {"rate", "loss of pings"}
+    assert checks["rate"]["achieved"] == pytest.approx(20e6 * 0.99, rel=0.1)
+    for check in checks.values():
+        assert check["error"] is None
+    report = (folder / "report.html").read_text()
+    assert "19.8 Mbit/s asked for" in report
+    assert "links of 20 Mbit/s with a queue of 50 ms, 1 % loss each way" in report
+
+
 def test_an_interrupted_run_keeps_its_samples_and_ends_its_labs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

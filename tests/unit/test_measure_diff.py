@@ -108,6 +108,14 @@ def test_what_makes_figures_incomparable_is_told(tmp_path: Path) -> None:
     assert "offloads of bare differ: none in A, tso in B" in warnings
 
 
+def test_options_of_a_newer_version_are_no_difference_where_they_were_not_used(tmp_path: Path) -> None:
+    older = run_json(DESIGNS)["scenario"]
+    a, b, c = (run(tmp_path / name, scenario={**older, **more})
+               for name, more in (("a", {}), ("b", {"bw": None, "loss": 0.0, "links": {}}), ("c", {"loss": 1.0})))
+    assert not compare_runs(read_folder(a), read_folder(b)).warnings
+    assert "scenario: loss is 0.0 in A, 1.0 in B" in compare_runs(read_folder(a), read_folder(c)).warnings
+
+
 def test_the_command_fails_on_regressions_alone(tmp_path: Path) -> None:
     a = run(tmp_path / "a")
     worse = run(tmp_path / "b", {("l2", "rtt"): 1.2})

@@ -34,6 +34,7 @@ def test_a_sound_run_has_no_reasons(tmp_path: Path) -> None:
         ({"underlay_mtu": [9000]}, "underlay's MTU differs"),
         ({"congestion_control": {"a": ["bbr"], "b": ["cubic"]}}, "congestion control"),
         ({"datapath": "kernel"}, "the datapath differs"),
+        ({"links": {"node-a:eth0": ["qdisc tbf 2: root rate 50Mbit"]}}, "what links do differs"),
         ({"sdn": "os-ken 4.2.2"}, "controller framework differs"),
         ({"sysctls": {"a": {"net.ipv4.ip_forward": "1"}, "b": {}}}, "net.ipv4.ip_forward is"),
         ({"socket_buffers": {"rmem_max": 212992, "rmem_default": 212992}}, "212,992 bytes"),
@@ -55,6 +56,13 @@ def test_drops_and_super_packets_are_reasons(tmp_path: Path, changed: dict[str, 
     (reason,) = verdict_of(tmp_path, run_json(DESIGNS), **changed)
     assert says in reason
     assert "l2" in reason
+
+
+@pytest.mark.parametrize("shaped", [{"bw": 50.0}, {"loss": 1.0}, {"links": {"node-c": {"loss": 1.0}}}])
+def test_drops_on_links_that_were_to_drop_are_no_reason(tmp_path: Path, shaped: dict[str, object]) -> None:
+    run = run_json(DESIGNS)
+    run["scenario"] |= shaped
+    assert verdict_of(tmp_path, run, retransmits=0.02) == []
 
 
 def test_super_packets_are_expected_with_offloads_on(tmp_path: Path) -> None:

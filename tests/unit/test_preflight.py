@@ -9,6 +9,7 @@ import pytest
 
 from emu.live.preflight import MAIN_TOOLS, Machine, judge, main_job_missing, missing_for, render, to_json
 from emu.live.readings import TOOLS, TRIALS, Readings, parse_trials, parse_version
+from emu.model import Shape
 
 DEBIAN_12 = Readings(
     is_root=True,
@@ -37,7 +38,7 @@ def test_a_stock_debian_offers_everything_and_prefers_kernel_and_ryu() -> None:
     machine = judge(DEBIAN_12)
     assert machine.datapaths == ("kernel", "netdev", "afxdp")
     assert machine.sdn == ("ryu", "os-ken")
-    assert machine.qdiscs == ("netem", "htb", "tbf")
+    assert machine.qdiscs == ("netem", "tbf", "clsact")
     assert [finding for finding in machine.findings if finding.state != "ok"] == []
     assert main_job_missing(machine) == []
 
@@ -46,7 +47,7 @@ def test_a_kernel_without_modules_still_does_the_main_job_in_user_space() -> Non
     machine = judge(NO_MODULES)
     assert machine.datapaths == ("netdev", "afxdp")
     assert machine.finding("datapath kernel").mend == ""  # no command brings a module that this kernel does not have
-    assert machine.finding("qdisc netem").rules_out == "--delay, --jitter and --loss"
+    assert machine.finding("qdisc netem").rules_out == "--delay and --jitter"
     assert main_job_missing(machine) == []
     assert missing_for(machine, "kernel", "auto") == ["datapath kernel: this kernel has no openvswitch module"]
 
@@ -71,6 +72,27 @@ def test_only_the_tools_asked_for_are_missed() -> None:
     assert missing_for(machine, "auto", "auto", ["ping"]) == []
     assert missing_for(machine, "auto", "auto", ["ping", "wrk"]) == [
         "tool wrk: not installed; mend: sudo ./run doctor"]
+
+
+NO_LINKS = replace(NO_MODULES, trials={**NO_MODULES.trials, "tbf": "no", "clsact": "no"})
+
+
+@pytest.mark.parametrize(("readings", "shape", "missing"), [
+    (NO_LINKS, Shape(), []),
+    (DEBIAN_12, Shape(10, 5, 1, 2), []),
+    (replace(DEBIAN_12, trials={**DEBIAN_12.trials, "clsact": "no"}), Shape(loss=2), []),
+    (NO_MODULES, Shape(10, loss=2), []),
+    (NO_MODULES, Shape(10, 5, 0, 2), ["--delay on links: qdisc netem: this kernel cannot (Error: Specified"]),
+    (NO_LINKS, Shape(10, 5, 1, 2), ["--bw on links: qdisc tbf", "--delay and --jitter on links: qdisc netem",
+                                    "--loss on links: qdisc clsact"]),
+    (replace(DEBIAN_12, tools={name: "1.0" for name in TOOLS if name != "tc"}), Shape(10), ["tool tc: not installed"]),
+])
+def test_what_links_need_is_missed_before_anything_is_built(
+    readings: Readings, shape: Shape, missing: list[str]
+) -> None:
+    sentences = missing_for(judge(readings), "auto", "auto", shapes=[Shape(), shape])
+    assert len(sentences) == len(missing)
+    assert all(said.startswith(start) for said, start in zip(sentences, missing, strict=True))
 
 
 def test_a_tool_that_no_verb_needs_does_not_stop_the_main_job() -> None:
