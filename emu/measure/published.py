@@ -12,10 +12,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from emu.live.links import ETHERNET_HEADER_BYTES
 from emu.measure.budget import Budget
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell, Summary
-from emu.measure.verdict import ETHERNET_HEADER_BYTES
 from emu.measure.words import DASH, QUESTIONS, number, ratio_text
 
 ORDER = (REFERENCE, "l2", "routed", "overlay")
@@ -83,6 +83,8 @@ def incomparable(run: Mapping[str, Any]) -> str:
     """Why a run's ratios cannot be held against published ones; empty where they can."""
     if run["datapath"] != "kernel":
         return "not comparable: userspace switch"
+    if any(run["scenario"].get(name) for name in ("bw", "delay", "jitter", "loss", "links")):
+        return "not comparable: shaped links"
     return "not comparable: super-packets" if run["scenario"]["offload"] != "off" else ""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emu.live.links import ETHERNET_HEADER_BYTES
 from emu.measure.blocks import MINIMUM_BLOCKS
 from emu.measure.links import link_faults
 from emu.measure.parsers import PINNED_CONGESTION_CONTROL
@@ -21,8 +22,6 @@ MOST_RETRANSMITS = 0.001
 
 SMALL_BUFFER_BYTES = 4 << 20
 """Receive buffers below this drop bursts at the userspace switch (212,992 is the kernel's default)."""
-
-ETHERNET_HEADER_BYTES = 14
 
 INCAST = "incast"
 """Drops are what this workload is about, no fault of the run."""

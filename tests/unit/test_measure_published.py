@@ -68,6 +68,8 @@ def test_what_cannot_be_compared_says_so(tmp_path: Path, changes: dict[str, Any]
 def test_super_packets_are_not_comparable_either() -> None:
     assert incomparable(run_json(["bare"], datapath="kernel")) == ""
     assert "super-packets" in incomparable(run_json(["bare"], datapath="kernel", scenario={"offload": "on"}))
+    shaped = {"offload": "off", "bw": 100.0}
+    assert "shaped links" in incomparable(run_json(["bare"], datapath="kernel", scenario=shaped))
 
 
 def test_the_order_is_contradicted_by_intervals_alone(tmp_path: Path) -> None:
