@@ -110,7 +110,7 @@ def _facts(stored: Stored) -> list[tuple[str, str]]:
         ("Designs", "; ".join(f"{d['spec']} from {d['endpoints'][0]} to {d['endpoints'][1]}" for d in run["designs"])),
         ("Scenario", f"{run['nodes']} nodes; {scenario}"),
         ("Profile", f"{profile['name']}: {profile['blocks']} blocks; {json.dumps(profile['lengths'])[1:-1]}"),
-        ("Seed of the order of trials and of the bootstrap", run["seed"]),
+        ("Seed of the order of trials", run["seed"]),
         ("Congestion control", ", ".join(sorted({c for each in first["congestion_control"].values() for c in each}))),
         ("Offloads at the endpoints", ", ".join(offloads)),
         ("MTU at the endpoints", "; ".join(f"{d['spec']} {'/'.join(map(str, sorted(set(d['facts']['mtu'].values()))))}"

@@ -81,7 +81,7 @@ class Summary:
 
 
 def summarise(stored: Stored) -> Summary:
-    """The summary of a stored run, the verdict on it included. Seeded by the run's own seed."""
+    """The summary of a stored run, the verdict on it included."""
     run = stored.run
     order = list(tokens()["design"])
     in_order = sorted(run["designs"], key=lambda d: order.index(d["design"]) if d["design"] in order else len(order))
@@ -98,7 +98,7 @@ def summarise(stored: Stored) -> Summary:
             if key in medians:
                 values = tuple(value for block in samples[key].values() for value in block)
                 reference = medians.get((REFERENCE, workload, metric), {})
-                cells[key] = _cell(key, design, values, medians[key], reference, int(run["seed"]))
+                cells[key] = _cell(key, design, values, medians[key], reference)
     return Summary(tuple(designs), cells, judge(run, stored.samples, _medians_only(cells), stored.torn))
 
 
@@ -111,13 +111,13 @@ def _medians_only(cells: Mapping[tuple[str, str, str], Cell]) -> dict[tuple[str,
 
 
 def _cell(key: tuple[str, str, str], design: Mapping[str, Any], values: tuple[float, ...], blocks: Mapping[int, float],
-          reference: Mapping[int, float], seed: int) -> Cell:
+          reference: Mapping[int, float]) -> Cell:
     ratios = block_ratios(blocks, reference if METRICS[key[2]].is_cost else {})
     return Cell(
         *(key[0], design["design"], design["params"], *key[1:]),
         values=values,
         blocks=blocks,
-        median=median_over_blocks(np.array(list(blocks.values())), seed),
-        ratio=median_over_blocks(ratios, seed) if ratios.size else None,
+        median=median_over_blocks(np.array(list(blocks.values()))),
+        ratio=median_over_blocks(ratios) if ratios.size else None,
         ratios=tuple(float(ratio) for ratio in ratios),
     )
