@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from emu.errors import LabError, UsageError
 from emu.live.servers import WEB_PORT
 from emu.measure.results import spec_of
-from emu.measure.stats import Estimate, block_medians, block_ratios, median_over_blocks
-from emu.measure.summary import interval_entry
+from emu.measure.stats import Estimate, block_medians, block_ratios, interval_entry, median_over_blocks
 from emu.model import SWITCH, Hop, Plan
 from emu.packets import ECHO_REPLY, ECHO_REQUEST
 from emu.walk.join import Sighting

@@ -88,12 +88,15 @@ def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: 
 
 def _open(stack: ExitStack, plans: Sequence[Plan], profile: Profile, out: Path,
           progress: Progress) -> tuple[dict[str, Bench], ResultFolder]:
-    """All labs, side by side (idle ones cost nothing), and the folder once they are up."""
+    """All labs side by side (idle ones cost nothing), with a second one of bare; and the folder once they are up."""
     progress.step(f"bringing up {', '.join(plan.spec for plan in plans)}")
     labs = [Lab(plan) for plan in plans]
-    bring_up(stack, labs)
+    controls = [Lab(plan) for plan in plans if plan.design == REFERENCE]
+    bring_up(stack, [*labs, *controls])
     folder = stack.enter_context(ResultFolder.create(out))
-    return {lab.plan.spec: Bench(lab, profile.lengths, folder) for lab in labs}, folder
+    benches = [Bench(lab, profile.lengths, folder) for lab in labs]
+    benches += [Bench(lab, profile.lengths, folder, control=True) for lab in controls]
+    return {bench.spec: bench for bench in benches}, folder
 
 
 def bring_up(stack: ExitStack, labs: Sequence[Lab]) -> None:
@@ -146,11 +149,8 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
         "argv": list(argv),
         "profile": asdict(profile),
         "workloads": list(workloads),
-        "designs": [
-            {"spec": spec, "design": bench.lab.plan.design, "params": dict(bench.lab.plan.params),
-             "endpoints": list(bench.endpoints), "tunnels": _tunnels(bench.lab.plan), "facts": facts[spec]}
-            for spec, bench in benches.items()
-        ],
+        "designs": [_lab_entry(bench, facts[spec]) for spec, bench in benches.items() if not bench.control],
+        "control": next((_lab_entry(bench, facts[spec]) for spec, bench in benches.items() if bench.control), None),
         "version": __version__,
         "revision": revision(first, Path(__file__).resolve().parents[2]),
         "started": _utc(time.time()),
@@ -168,6 +168,13 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
         "controller_errors": {},
         "warnings": [] if REFERENCE in benches else [f"without {REFERENCE} there is nothing to relate the others to"],
     }
+
+
+def _lab_entry(bench: Bench, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """One lab in ``run.json``."""
+    plan = bench.lab.plan
+    return {"spec": bench.spec, "design": bench.design, "params": dict(plan.params),
+            "endpoints": list(bench.endpoints), "tunnels": _tunnels(plan), "facts": facts}
 
 
 def _tunnels(plan: Plan) -> list[str]:
@@ -188,7 +195,8 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
         for spec, bench in benches.items():
             run["controller_errors"][spec] = bench.lab.errors()
         # After all trials, which capturing would disturb.
-        budgets = [budget for bench in benches.values() if (budget := _budget(bench, run["warnings"], progress))]
+        budgets = [budget for bench in benches.values() if not bench.control
+                   and (budget := _budget(bench, run["warnings"], progress))]
         if budgets:
             folder.write_json(BUDGET_FILE, document(budgets))
         run["interrupted"] = False

@@ -19,7 +19,7 @@ from emu.measure.figures import Drawn, Subject, draw
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
 from emu.measure.verdict import was_interrupted
-from emu.measure.words import QUESTIONS, Question, conditions, differs, interval_text, number, ratio_text
+from emu.measure.words import QUESTIONS, Question, conditions, control_text, differs, interval_text, number, ratio_text
 from emu.measure.workloads import WORKLOADS
 
 
@@ -60,6 +60,7 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     return template.render(
         run=stored.run,
         verdict=summary.verdict,
+        control=control_text(summary.control) if summary.control else "",
         headlines=_headlines(subject, asked),
         conditions=conditions(stored.run),
         questions=asked,

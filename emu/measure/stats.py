@@ -34,6 +34,13 @@ class Estimate:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
+def interval_entry(estimate: Estimate) -> dict[str, float]:
+    """The ends of an interval as JSON documents name them; nothing where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return {}
+    return {"ci_low": estimate.low, "ci_high": estimate.high}
+
+
 def block_medians(samples: Mapping[int, list[float]]) -> dict[int, float]:
     """The median of each block's samples; blocks without samples are left out."""
     return {block: float(np.median(values)) for block, values in sorted(samples.items()) if values}

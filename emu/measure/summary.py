@@ -12,7 +12,8 @@ import numpy as np
 from emu.look import tokens
 from emu.measure.metrics import METRICS
 from emu.measure.results import SUMMARY_FORMAT, Stored, spec_of
-from emu.measure.stats import Estimate, block_medians, block_ratios, median_over_blocks
+from emu.measure.stats import LEVEL, Estimate, block_medians, block_ratios, interval_entry, median_over_blocks
+from emu.measure.trust import Control, control_of, drift
 from emu.measure.verdict import Verdict, judge
 from emu.measure.workloads import WORKLOADS
 
@@ -52,20 +53,15 @@ class Cell:
         return entry
 
 
-def interval_entry(estimate: Estimate) -> dict[str, float]:
-    """The ends of an interval as JSON documents name them; nothing where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return {}
-    return {"ci_low": estimate.low, "ci_high": estimate.high}
-
-
 @dataclass(frozen=True)
 class Summary:
-    """What a run says. ``specs``: the designs in the order of the look, which every figure and table keeps to."""
+    """What a run says. ``specs``: the designs, without the control, in the order of the look, which every figure and
+    table keeps to."""
 
     specs: tuple[str, ...]
     cells: Mapping[tuple[str, str, str], Cell]
     verdict: Verdict
+    control: Control | None
 
     def cell(self, spec: str, workload: str, metric: str) -> Cell | None:
         """A cell, or ``None`` where nothing was measured."""
@@ -76,6 +72,7 @@ class Summary:
         return {
             "format": SUMMARY_FORMAT,
             "metrics": [cell.entry() for cell in self.cells.values()],
+            **({"control": self.control.document()} if self.control else {}),
             "verdict": self.verdict.document(),
         }
 
@@ -99,7 +96,10 @@ def summarise(stored: Stored) -> Summary:
                 values = tuple(value for block in samples[key].values() for value in block)
                 reference = medians.get((REFERENCE, workload, metric), {})
                 cells[key] = _cell(key, design, values, medians[key], reference)
-    return Summary(tuple(designs), cells, judge(run, stored.samples, _medians_only(cells), stored.torn))
+    control = control_of(medians, REFERENCE, LEVEL)
+    found = [*(control.reasons() if control else ()), *drift(medians)]
+    verdict = judge(run, stored.samples, _medians_only(cells), stored.torn, found, control.notes() if control else ())
+    return Summary(tuple(designs), cells, verdict, control)
 
 
 def _metrics_of(workloads: Sequence[str]) -> list[tuple[str, str]]:

@@ -68,10 +68,12 @@ class Verdict:
 
 
 def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tuple[str, str, str], float],
-          torn: bool) -> Verdict:
-    """The verdict on a run: its facts, its samples, and the median of each (design, workload, metric)."""
-    facts = {design["spec"]: design["facts"] for design in run["designs"]}
-    tunnels = {design["spec"]: frozenset(design.get("tunnels", ())) for design in run["designs"]}
+          torn: bool, found: Sequence[Reason] = (), noted: Sequence[str] = ()) -> Verdict:
+    """The verdict on a run: its facts, its samples, the median of each (design, workload, metric); and what else was
+    ``found`` against it, and ``noted``."""
+    measured = [*run["designs"], *([run["control"]] if run.get("control") else [])]
+    facts = {design["spec"]: design["facts"] for design in measured}
+    tunnels = {design["spec"]: frozenset(design.get("tunnels", ())) for design in measured}
     asked_offload = run["scenario"].get("offload", "off") == "on"
     reasons = (
         *([Reason(INTERRUPTED, "interrupted")] if was_interrupted(run) else []),
@@ -84,8 +86,9 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *_drops(medians),
         *([] if asked_offload else _super_packets(facts, medians)),
         *_small_buffers(facts),
+        *found,
     )
-    return Verdict(reasons, tuple(_notes(run, facts, tunnels, torn)))
+    return Verdict(reasons, (*_notes(run, facts, tunnels, torn), *noted))
 
 
 def was_interrupted(run: Mapping[str, Any]) -> bool:

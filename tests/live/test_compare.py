@@ -20,6 +20,7 @@ from emu.errors import UsageError
 from emu.live.tree import RunningTree, running_trees
 from emu.measure.blocks import PROFILES, Profile
 from emu.measure.compare import compare
+from emu.measure.metrics import METRICS
 from emu.measure.progress import Progress
 from emu.measure.results import read_folder
 from emu.measure.running import LabDied
@@ -29,6 +30,7 @@ from emu.model import Scenario
 CHECKOUT = Path(__file__).resolve().parents[2]
 DESIGNS = ["bare", "overlay"]
 SPECS = ["bare", "overlay:backend=vxlan,outside=none"]
+LABS = [*SPECS, "control"]
 BLOCKS = 2
 RUN_KEYS = {
     "format", "scenario", "seed", "argv", "revision", "started", "ended", "kernel", "cpu", "virtualisation",
@@ -80,13 +82,14 @@ def test_compare_leaves_a_whole_result_folder(tmp_path: Path) -> None:
     assert run["format"] == "emu-run/1"
     assert not run["interrupted"]
     assert run["ended"] >= run["started"]
-    assert run["controller_errors"] == {spec: [] for spec in SPECS}
+    assert run["controller_errors"] == {spec: [] for spec in LABS}
+    assert [design["spec"] for design in run["designs"]] == SPECS
     assert all(run["tools"][tool][-1].isdigit() for tool in ("ping", "iperf3", "nginx"))
 
     samples = read_folder(folder).samples
     assert [sample.error for sample in samples if not sample.ok] == []
     cells = Counter((s.spec, s.workload, s.metric, s.block) for s in samples)
-    assert set(cells) == {(spec, workload.name, metric, block) for spec in SPECS for workload in WORKLOADS.values()
+    assert set(cells) == {(spec, workload.name, metric, block) for spec in LABS for workload in WORKLOADS.values()
                           for metric in workload.metrics for block in range(BLOCKS)}
     assert {count for (_, workload, metric, _), count in cells.items() if metric == "rtt"} == {20}
     for sample in samples:
@@ -96,13 +99,14 @@ def test_compare_leaves_a_whole_result_folder(tmp_path: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["format"] == "emu-summary/1"
     assert len(summary["metrics"]) == len(SPECS) * sum(len(workload.metrics) for workload in WORKLOADS.values())
+    assert len(summary["control"]["ratios"]) == sum(METRICS[m].is_cost for w in WORKLOADS.values() for m in w.metrics)
     assert not summary["verdict"]["trusted"]
     assert all("below 6" in reason for reason in summary["verdict"]["reasons"] if "buffers" not in reason)
 
     calls = [json.loads(path.read_text()) for path in sorted((folder / "raw").iterdir())]
     assert all({"argv", "returncode", "stdout", "stderr"} <= call.keys() for call in calls)
     trials = [call for call in calls if "trial" in call]
-    assert len(trials) == len(SPECS) * BLOCKS * (len(WORKLOADS) - 1 + 2)  # two calls a trial of first_packet
+    assert len(trials) == len(LABS) * BLOCKS * (len(WORKLOADS) - 1 + 2)  # two calls a trial of first_packet
 
 
 def test_the_first_packet_pays_for_what_is_cold_and_the_stream_fits_the_wire(tmp_path: Path) -> None:
