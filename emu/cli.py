@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--workload", action="append", metavar="W", dest="workloads", help="may be repeated")
     compare.add_argument("--profile", default="standard", help="quick, standard (default) or paper")
     compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
-    compare.add_argument("--resume", action="store_true", help=argparse.SUPPRESS)
+    compare.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out DIR")
     report = verb("report", "redraw report and plots of a result folder from its stored samples")
     report.add_argument("folder", type=Path, metavar="DIR")
     diff = verb("diff", "what changed from one result folder to another, with intervals")

@@ -21,9 +21,11 @@ from emu.measure.budget_run import measure_budget
 from emu.measure.budget_view import FILE as BUDGET_FILE
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
-from emu.measure.results import RUN_FORMAT, ResultFolder
+from emu.measure.results import RUN_FORMAT, ResultFolder, read_folder
+from emu.measure.resume import go_on, interrupted_run
 from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
 from emu.measure.summary import REFERENCE
+from emu.measure.trust import CONTROL
 from emu.measure.workloads import UNBUILT_WORKLOADS, WORKLOADS, Workload
 from emu.model import Plan
 from emu.output import refuse_impossible
@@ -38,7 +40,8 @@ ABORT_AGAIN_S = 0.1
 """How often labs that come up are ended anew: one may have had nothing yet that could be ended."""
 
 
-def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path) -> list[str]:
+def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path,
+                resume: bool = False) -> list[str]:
     """Everything wrong with a comparison that is asked for, before anything is built."""
     problems = [f"workload '{name}' is not built yet" if name in UNBUILT_WORKLOADS
                 else f"there is no workload '{name}'; there are: {', '.join(WORKLOADS)}"
@@ -50,10 +53,19 @@ def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, o
     if profile not in PROFILES:
         problems.append(f"there is no profile '{profile}'; there are: {', '.join(PROFILES)}")
     try:
-        refuse_impossible(out)
+        if not resume:
+            refuse_impossible(out)
+        elif not problems and plans:
+            interrupted_run(out, _asked(plans[0], workloads, PROFILES[profile]), [plan.spec for plan in plans])
     except UsageError as error:
         problems += error.problems
     return problems
+
+
+def _asked(plan: Plan, workloads: Sequence[str], profile: Profile) -> dict[str, Any]:
+    """What is asked for, as ``run.json`` has it."""
+    return {"scenario": asdict(plan.scenario), "profile": asdict(profile),
+            "workloads": [name for name in WORKLOADS if name in workloads]}
 
 
 def _repeated(words: Sequence[str]) -> list[str]:
@@ -61,24 +73,31 @@ def _repeated(words: Sequence[str]) -> list[str]:
 
 
 def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path, argv: Sequence[str],
-            progress: Progress) -> Path:
-    """Measure ``plans`` (all of one scenario) and write the result folder ``out``; returns it.
+            progress: Progress, resume: bool = False) -> Path:
+    """Measure ``plans`` (all of one scenario) and write the result folder ``out``; returns it. With ``resume`` it is
+    that of an interrupted run, which goes on.
 
     Raises ``UsageError`` naming everything wrong, ``MissingError`` before anything is built. If anything ends the
     measuring early, a signal included, the folder keeps its samples and says that it was interrupted; if that was
     a lab which died, the report on what there is is written before ``LabDied`` is raised.
     """
-    problems = problems_of(plans, workloads, profile, out)
+    problems = problems_of(plans, workloads, profile, out, resume)
     if problems:
         raise UsageError(*problems)
     chosen = {name: WORKLOADS[name] for name in WORKLOADS if name in workloads}
     with ExitStack() as stack:
         for plan in plans:
             choose(plan, sorted({tool for workload in chosen.values() for tool in workload.tools}))
-        benches, folder = _open(stack, plans, PROFILES[profile], out, progress)
+        labs = _open(stack, plans, progress)
+        trials = plan_trials(list(labs), list(chosen), PROFILES[profile].blocks, plans[0].scenario.seed)
+        stored = read_folder(out) if resume else None
+        folder = stack.enter_context(ResultFolder.take_up(out) if stored else ResultFolder.create(out))
+        benches = {spec: Bench(lab, PROFILES[profile].lengths, folder, spec == CONTROL) for spec, lab in labs.items()}
         run = _describe(benches, chosen, PROFILES[profile], argv)
+        run, done = go_on(stored, run, trials, folder) if stored else (run, frozenset())
         folder.write_json("run.json", run)
-        died = _measure_and_tell(run, benches, chosen, PROFILES[profile], folder, progress)
+        todo = [trial for trial in trials if trial.index not in done]
+        died = _measure_and_tell(run, benches, chosen, todo, folder, progress)
     progress.step("drawing plots and report")
     redraw(out)
     if died is not None:
@@ -86,17 +105,13 @@ def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: 
     return out
 
 
-def _open(stack: ExitStack, plans: Sequence[Plan], profile: Profile, out: Path,
-          progress: Progress) -> tuple[dict[str, Bench], ResultFolder]:
-    """All labs side by side (idle ones cost nothing), with a second one of bare; and the folder once they are up."""
+def _open(stack: ExitStack, plans: Sequence[Plan], progress: Progress) -> dict[str, Lab]:
+    """All labs side by side (idle ones cost nothing), with a second one of bare, by what they are called in the run."""
     progress.step(f"bringing up {', '.join(plan.spec for plan in plans)}")
-    labs = [Lab(plan) for plan in plans]
-    controls = [Lab(plan) for plan in plans if plan.design == REFERENCE]
-    bring_up(stack, [*labs, *controls])
-    folder = stack.enter_context(ResultFolder.create(out))
-    benches = [Bench(lab, profile.lengths, folder) for lab in labs]
-    benches += [Bench(lab, profile.lengths, folder, control=True) for lab in controls]
-    return {bench.spec: bench for bench in benches}, folder
+    labs = {plan.spec: Lab(plan) for plan in plans}
+    labs.update((CONTROL, Lab(plan)) for plan in plans if plan.design == REFERENCE)
+    bring_up(stack, list(labs.values()))
+    return labs
 
 
 def bring_up(stack: ExitStack, labs: Sequence[Lab]) -> None:
@@ -143,12 +158,10 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
     scenario = first.lab.plan.scenario
     return {
         "format": RUN_FORMAT,
-        "scenario": asdict(scenario),
+        **_asked(first.lab.plan, list(workloads), profile),
         "nodes": len(first.lab.plan.nodes),
         "seed": scenario.seed,
         "argv": list(argv),
-        "profile": asdict(profile),
-        "workloads": list(workloads),
         "designs": [_lab_entry(bench, facts[spec]) for spec, bench in benches.items() if not bench.control],
         "control": next((_lab_entry(bench, facts[spec]) for spec, bench in benches.items() if bench.control), None),
         "version": __version__,
@@ -187,11 +200,11 @@ def _utc(seconds: float) -> str:
 
 
 def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],
-                      profile: Profile, folder: ResultFolder, progress: Progress) -> LabDied | None:
+                      trials: Sequence[Trial], folder: ResultFolder, progress: Progress) -> LabDied | None:
     """Measure; whatever ends that, ``run.json`` tells when and how. A lab that died over it is returned."""
     died: LabDied | None = None
     try:
-        _measure(benches, workloads, profile, run["seed"], progress)
+        _measure(benches, workloads, trials, progress)
         for spec, bench in benches.items():
             run["controller_errors"][spec] = bench.lab.errors()
         # After all trials, which capturing would disturb.
@@ -212,17 +225,17 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
     return died
 
 
-def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], profile: Profile, seed: int,
+def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], trials: Sequence[Trial],
              progress: Progress) -> None:
     for bench in benches.values():
         bench.prepare(list(workloads.values()))
-    trials = plan_trials(list(benches), list(workloads), profile.blocks, seed)
-    started, planned_s = time.monotonic(), expected_s(trials, workloads, profile.lengths)
-    for trial in trials:
-        rest_s = expected_s(trials[trial.index :], workloads, profile.lengths)
+    lengths = next(iter(benches.values())).lengths
+    started, planned_s = time.monotonic(), expected_s(trials, workloads, lengths)
+    for number, trial in enumerate(trials):
+        rest_s = expected_s(trials[number:], workloads, lengths)
         spent_s = time.monotonic() - started
         pace = max(1.0, spent_s / (planned_s - rest_s)) if planned_s > rest_s else 1.0
-        progress.step(_line(trial, len(trials), rest_s * pace + BUDGET_S * len(benches) + REPORT_S))
+        progress.step(_line(trial, trials[-1].index + 1, rest_s * pace + BUDGET_S * len(benches) + REPORT_S))
         bench = benches[trial.design]
         samples = bench.measure(trial, workloads[trial.workload])
         bench.folder.add_samples(samples)

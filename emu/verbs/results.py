@@ -18,12 +18,14 @@ def compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) 
     from emu.measure.progress import Progress
     from emu.measure.workloads import WORKLOADS
 
-    if arguments.resume:
-        problems.append("--resume is not built yet")
+    if arguments.resume and not arguments.out:
+        problems.append("--resume takes up the run in a folder that has to be named: --out DIR")
     workloads = arguments.workloads or list(WORKLOADS)
     out = folder_for(arguments)
-    refuse(problems + problems_of(plans, workloads, arguments.profile, out))
-    folder = compare(plans, workloads, arguments.profile, out, ["emu", *sys.argv[1:]], Progress(sys.stderr))
+    resume = arguments.resume and arguments.out is not None
+    refuse(problems + problems_of(plans, workloads, arguments.profile, out, resume))
+    argv = ["emu", *sys.argv[1:]]
+    folder = compare(plans, workloads, arguments.profile, out, argv, Progress(sys.stderr), resume)
     _tell(folder)
     return 0
 

@@ -137,6 +137,32 @@ def test_an_interrupted_run_keeps_its_samples_and_ends_its_labs(
     assert "NOT TRUSTED: the run was interrupted" in capfd.readouterr().out
 
 
+def test_a_run_that_was_killed_goes_on_to_the_same_cells_as_one_left_alone(tmp_path: Path) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "out"
+    run_compare(whole, Steps(5, lambda: shutil.copytree(whole, killed) and None), ("ping", "tcp_rr"))
+    with (killed / "samples.jsonl").open("a") as file:
+        file.write('{"design": "bare", "par')  # a last line that was cut off
+    plans = plans_for(DESIGNS, Scenario(), [])
+    with pytest.raises(UsageError) as wrong:
+        compare(plans[:1], ["ping"], "tiny", killed, [], Progress(io.StringIO()), resume=True)
+    assert [problem.split(" was ")[0] for problem in wrong.value.problems] == [
+        "--resume: workloads", "--resume: designs"]
+
+    before = read_folder(killed).samples
+    log = io.StringIO()
+    compare(plans, ["ping", "tcp_rr"], "tiny", killed, [], Progress(log), resume=True)
+    assert our_labs() == []
+    left_alone, resumed = read_folder(whole), read_folder(killed)
+    assert {sample.trial for sample in before} == {0, 1, 2, 3}
+    assert [s for s in resumed.samples if s.trial < 3] == [s for s in before if s.trial < 3]
+    assert [(s.trial, s.block, s.order, s.spec, s.metric) for s in resumed.samples] == [
+        (s.trial, s.block, s.order, s.spec, s.metric) for s in left_alone.samples]
+    assert not resumed.run["interrupted"]
+    assert [warning.split(" at ")[0] for warning in resumed.run["warnings"]] == ["interrupted, and taken up again"]
+    with pytest.raises(UsageError, match="was not interrupted"):
+        compare(plans, ["ping", "tcp_rr"], "tiny", killed, [], Progress(io.StringIO()), resume=True)
+
+
 def test_a_lab_that_dies_is_told_as_that_and_what_was_measured_is_reported(tmp_path: Path) -> None:
     def kill_overlay() -> None:
         (tree,) = (tree for tree in our_labs() if tree.spec == SPECS[1])
