@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime, timezone
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from emu import __version__
 from emu.errors import EmuError, UsageError
+from emu.live.cpu import look
 from emu.live.lab import Lab, choose
-from emu.measure.blocks import PROFILES, Profile, Trial, expected_s, plan_trials
+from emu.measure.blocks import MOST_BLOCKS, PROFILES, Profile, Trial, expected_s, plan_trials
 from emu.measure.budget import Budget, document
 from emu.measure.budget_run import measure_budget
 from emu.measure.budget_view import FILE as BUDGET_FILE
@@ -24,8 +26,10 @@ from emu.measure.report import redraw
 from emu.measure.results import RUN_FORMAT, ResultFolder, read_folder
 from emu.measure.resume import go_on, interrupted_run
 from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
-from emu.measure.summary import REFERENCE
+from emu.measure.sequential import UNREACHED, Goal, next_look, widest
+from emu.measure.summary import REFERENCE, summarise
 from emu.measure.trust import CONTROL
+from emu.measure.usage import record
 from emu.measure.workloads import UNBUILT_WORKLOADS, WORKLOADS, Workload
 from emu.model import Plan
 from emu.output import refuse_impossible
@@ -41,7 +45,7 @@ ABORT_AGAIN_S = 0.1
 
 
 def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path,
-                resume: bool = False) -> list[str]:
+                resume: bool = False, goal: Goal | None = None) -> list[str]:
     """Everything wrong with a comparison that is asked for, before anything is built."""
     problems = [f"workload '{name}' is not built yet" if name in UNBUILT_WORKLOADS
                 else f"there is no workload '{name}'; there are: {', '.join(WORKLOADS)}"
@@ -50,22 +54,28 @@ def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, o
     problems += [f"design '{spec}' is named twice" for spec in _repeated([plan.spec for plan in plans])]
     problems += [f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
                  for plan in plans if plan.endpoints is None]
+    if goal and plans and (len(plans) < 2 or REFERENCE not in [plan.design for plan in plans]):
+        problems.append(f"--precision is about ratios to {REFERENCE}: name it and another design")
+    if goal and all(WORKLOADS[name].cold for name in workloads if name in WORKLOADS):
+        problems.append("--precision is about steady state: name a workload that is not cold")
     if profile not in PROFILES:
         problems.append(f"there is no profile '{profile}'; there are: {', '.join(PROFILES)}")
     try:
         if not resume:
             refuse_impossible(out)
         elif not problems and plans:
-            interrupted_run(out, _asked(plans[0], workloads, PROFILES[profile]), [plan.spec for plan in plans])
+            asked = _asked(plans[0], workloads, PROFILES[profile], goal)
+            interrupted_run(out, asked, [plan.spec for plan in plans])
     except UsageError as error:
         problems += error.problems
     return problems
 
 
-def _asked(plan: Plan, workloads: Sequence[str], profile: Profile) -> dict[str, Any]:
+def _asked(plan: Plan, workloads: Sequence[str], profile: Profile, goal: Goal | None) -> dict[str, Any]:
     """What is asked for, as ``run.json`` has it."""
     return {"scenario": asdict(plan.scenario), "profile": asdict(profile),
-            "workloads": [name for name in WORKLOADS if name in workloads]}
+            "workloads": [name for name in WORKLOADS if name in workloads],
+            "precision": goal.entry() if goal else None}
 
 
 def _repeated(words: Sequence[str]) -> list[str]:
@@ -73,15 +83,15 @@ def _repeated(words: Sequence[str]) -> list[str]:
 
 
 def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path, argv: Sequence[str],
-            progress: Progress, resume: bool = False) -> Path:
+            progress: Progress, resume: bool = False, goal: Goal | None = None) -> Path:
     """Measure ``plans`` (all of one scenario) and write the result folder ``out``; returns it. With ``resume`` it is
-    that of an interrupted run, which goes on.
+    that of an interrupted run, which goes on. With a ``goal`` there are more blocks than the profile's until it is met.
 
     Raises ``UsageError`` naming everything wrong, ``MissingError`` before anything is built. If anything ends the
     measuring early, a signal included, the folder keeps its samples and says that it was interrupted; if that was
     a lab which died, the report on what there is is written before ``LabDied`` is raised.
     """
-    problems = problems_of(plans, workloads, profile, out, resume)
+    problems = problems_of(plans, workloads, profile, out, resume, goal)
     if problems:
         raise UsageError(*problems)
     chosen = {name: WORKLOADS[name] for name in WORKLOADS if name in workloads}
@@ -89,11 +99,12 @@ def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: 
         for plan in plans:
             choose(plan, sorted({tool for workload in chosen.values() for tool in workload.tools}))
         labs = _open(stack, plans, progress)
-        trials = plan_trials(list(labs), list(chosen), PROFILES[profile].blocks, plans[0].scenario.seed)
+        blocks = MOST_BLOCKS if goal else PROFILES[profile].blocks
+        trials = plan_trials(list(labs), list(chosen), blocks, plans[0].scenario.seed)
         stored = read_folder(out) if resume else None
         folder = stack.enter_context(ResultFolder.take_up(out) if stored else ResultFolder.create(out))
         benches = {spec: Bench(lab, PROFILES[profile].lengths, folder, spec == CONTROL) for spec, lab in labs.items()}
-        run = _describe(benches, chosen, PROFILES[profile], argv)
+        run = _describe(benches, chosen, PROFILES[profile], argv, goal)
         run, done = go_on(stored, run, trials, folder) if stored else (run, frozenset())
         folder.write_json("run.json", run)
         todo = [trial for trial in trials if trial.index not in done]
@@ -150,7 +161,7 @@ def bring_up(stack: ExitStack, labs: Sequence[Lab]) -> None:
 
 
 def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], profile: Profile,
-              argv: Sequence[str]) -> dict[str, Any]:
+              argv: Sequence[str], goal: Goal | None) -> dict[str, Any]:
     """``run.json`` as it stands before the first trial."""
     facts = {spec: bench.lab.facts() for spec, bench in benches.items()}
     first = next(iter(benches.values()))
@@ -158,7 +169,7 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
     scenario = first.lab.plan.scenario
     return {
         "format": RUN_FORMAT,
-        **_asked(first.lab.plan, list(workloads), profile),
+        **_asked(first.lab.plan, list(workloads), profile, goal),
         "nodes": len(first.lab.plan.nodes),
         "seed": scenario.seed,
         "argv": list(argv),
@@ -178,6 +189,7 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
         "offloads": {spec: fact["offloads"] for spec, fact in facts.items()},
         "sysctls": {spec: fact["sysctls"] for spec, fact in facts.items()},
         "tools": ask_versions(first, list(workloads.values())),
+        "usage": [],
         "controller_errors": {},
         "warnings": [] if REFERENCE in benches else [f"without {REFERENCE} there is nothing to relate the others to"],
     }
@@ -204,7 +216,12 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
     """Measure; whatever ends that, ``run.json`` tells when and how. A lab that died over it is returned."""
     died: LabDied | None = None
     try:
-        _measure(benches, workloads, trials, progress)
+        for bench in benches.values():
+            bench.prepare(list(workloads.values()))
+        if run["precision"]:
+            _measure_until(run, benches, workloads, trials, folder, progress)
+        else:
+            _measure(run, benches, workloads, trials, folder, progress)
         for spec, bench in benches.items():
             run["controller_errors"][spec] = bench.lab.errors()
         # After all trials, which capturing would disturb.
@@ -225,11 +242,32 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
     return died
 
 
-def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], trials: Sequence[Trial],
-             progress: Progress) -> None:
-    for bench in benches.values():
-        bench.prepare(list(workloads.values()))
+def _measure_until(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],
+                   trials: Sequence[Trial], folder: ResultFolder, progress: Progress) -> None:
+    """Blocks until the run's goal is met, or its time is over; at least the profile's."""
+    share, limit_s = run["precision"]["share"], run["precision"]["limit_s"]
+    before, blocks, taken = 0, int(run["profile"]["blocks"]), 0
+    started = time.monotonic()
+    while blocks > before:
+        stage = [trial for trial in trials if before <= trial.block < blocks]
+        taken += len(stage)
+        _measure(run, benches, workloads, stage, folder, progress)
+        width, whose = widest(summarise(read_folder(folder.path)).cells.values())
+        told = f"the widest interval is \N{PLUS-MINUS SIGN}{width:.1%} ({whose})"
+        progress.say(f"{blocks} blocks: {told if isfinite(width) else 'too few for intervals'}")
+        run["precision"]["blocks"] = blocks
+        if width <= share:
+            return
+        spent_s = time.monotonic() - started
+        block_s = spent_s / max(1, taken) * len(benches) * len(workloads)
+        before, blocks = blocks, min(MOST_BLOCKS, next_look(blocks, max(0, int((limit_s - spent_s) / block_s))))
+    run["warnings"].append(UNREACHED)
+
+
+def _measure(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],
+             trials: Sequence[Trial], folder: ResultFolder, progress: Progress) -> None:
     lengths = next(iter(benches.values())).lengths
+    roots = [bench.lab.tree.pid for bench in benches.values()]
     started, planned_s = time.monotonic(), expected_s(trials, workloads, lengths)
     for number, trial in enumerate(trials):
         rest_s = expected_s(trials[number:], workloads, lengths)
@@ -237,10 +275,14 @@ def _measure(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], tr
         pace = max(1.0, spent_s / (planned_s - rest_s)) if planned_s > rest_s else 1.0
         progress.step(_line(trial, trials[-1].index + 1, rest_s * pace + BUDGET_S * len(benches) + REPORT_S))
         bench = benches[trial.design]
+        before = look(roots)
         samples = bench.measure(trial, workloads[trial.workload])
-        bench.folder.add_samples(samples)
+        record(run["usage"], trial, look(roots).since(before))
+        folder.add_samples(samples)
         for failed in (sample for sample in samples if not sample.ok):
             progress.say(f"{trial.design}, {trial.workload}, trial {trial.index + 1} failed: {failed.error}")
+        if trial is trials[-1] or trials[number + 1].block != trial.block:
+            folder.write_json("run.json", run)  # what is not in the samples must outlive a kill, too
 
 
 def _budget(bench: Bench, warnings: list[str], progress: Progress) -> Budget | None:

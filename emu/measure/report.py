@@ -18,7 +18,7 @@ from emu.measure.budget_view import estimate_text, read_budgets
 from emu.measure.figures import Drawn, Subject, draw
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
-from emu.measure.verdict import was_interrupted
+from emu.measure.verdict import planned_blocks, was_interrupted
 from emu.measure.words import QUESTIONS, Question, conditions, control_text, differs, interval_text, number, ratio_text
 from emu.measure.workloads import WORKLOADS
 
@@ -59,6 +59,7 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
     return template.render(
         run=stored.run,
+        blocks=planned_blocks(stored.run),
         verdict=summary.verdict,
         control=control_text(summary.control) if summary.control else "",
         headlines=_headlines(subject, asked),
@@ -110,7 +111,7 @@ def _facts(stored: Stored) -> list[tuple[str, str]]:
     rows: list[tuple[str, Any]] = [
         ("Designs", "; ".join(f"{d['spec']} from {d['endpoints'][0]} to {d['endpoints'][1]}" for d in run["designs"])),
         ("Scenario", f"{run['nodes']} nodes; {scenario}"),
-        ("Profile", f"{profile['name']}: {profile['blocks']} blocks; {json.dumps(profile['lengths'])[1:-1]}"),
+        ("Profile", f"{profile['name']}: {planned_blocks(run)} blocks; {json.dumps(profile['lengths'])[1:-1]}"),
         ("Seed of the order of trials", run["seed"]),
         ("Congestion control", ", ".join(sorted({c for each in first["congestion_control"].values() for c in each}))),
         ("Offloads at the endpoints", ", ".join(offloads)),

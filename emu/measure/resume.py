@@ -12,7 +12,7 @@ from emu.measure.blocks import Trial
 from emu.measure.results import ResultFolder, Sample, Stored, read_folder
 from emu.measure.verdict import was_interrupted
 
-PLANNED = ("scenario", "profile", "workloads")
+PLANNED = ("scenario", "profile", "workloads", "precision")
 """Of ``run.json``: what has to be asked for again as it was."""
 SURROUNDINGS = ("kernel", "cpu", "cpus", "virtualisation", "ovs_version", "datapath", "sdn", "root", "offloads",
                 "sysctls", "tools", "version", "revision")  # fmt: skip

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from emu.measure.blocks import MINIMUM_BLOCKS
 
 LEVEL = 0.95
+SEQUENTIAL_LEVEL = 0.965
+"""What intervals are made at to cover ``LEVEL`` where their being narrow ended the measuring."""
 
 
 @dataclass(frozen=True)

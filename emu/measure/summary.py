@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 
 from emu.look import tokens
+from emu.measure import usage
 from emu.measure.metrics import METRICS
 from emu.measure.results import SUMMARY_FORMAT, Stored, spec_of
-from emu.measure.stats import LEVEL, Estimate, block_medians, block_ratios, interval_entry, median_over_blocks
+from emu.measure.stats import (
+    LEVEL,
+    SEQUENTIAL_LEVEL,
+    Estimate,
+    block_medians,
+    block_ratios,
+    interval_entry,
+    median_over_blocks,
+)
 from emu.measure.trust import Control, control_of, drift
 from emu.measure.verdict import Verdict, judge
 from emu.measure.workloads import WORKLOADS
@@ -80,6 +89,7 @@ class Summary:
 def summarise(stored: Stored) -> Summary:
     """The summary of a stored run, the verdict on it included."""
     run = stored.run
+    level = SEQUENTIAL_LEVEL if run.get("precision") else LEVEL
     order = list(tokens()["design"])
     in_order = sorted(run["designs"], key=lambda d: order.index(d["design"]) if d["design"] in order else len(order))
     designs = {spec_of(d["design"], d["params"]): d for d in in_order}
@@ -95,10 +105,12 @@ def summarise(stored: Stored) -> Summary:
             if key in medians:
                 values = tuple(value for block in samples[key].values() for value in block)
                 reference = medians.get((REFERENCE, workload, metric), {})
-                cells[key] = _cell(key, design, values, medians[key], reference)
-    control = control_of(medians, REFERENCE, LEVEL)
-    found = [*(control.reasons() if control else ()), *drift(medians)]
-    verdict = judge(run, stored.samples, _medians_only(cells), stored.torn, found, control.notes() if control else ())
+                cells[key] = _cell(key, design, values, medians[key], reference, level)
+    control = control_of(medians, REFERENCE, level)
+    used = run.get("usage", ())  # runs of older versions have none
+    found = [*(control.reasons() if control else ()), *drift(medians), *usage.reasons(used)]
+    noted = [*(control.notes() if control else ()), *usage.notes(used, run["cpus"])]
+    verdict = judge(run, stored.samples, _medians_only(cells), stored.torn, found, noted)
     return Summary(tuple(designs), cells, verdict, control)
 
 
@@ -111,13 +123,13 @@ def _medians_only(cells: Mapping[tuple[str, str, str], Cell]) -> dict[tuple[str,
 
 
 def _cell(key: tuple[str, str, str], design: Mapping[str, Any], values: tuple[float, ...], blocks: Mapping[int, float],
-          reference: Mapping[int, float]) -> Cell:
+          reference: Mapping[int, float], level: float) -> Cell:
     ratios = block_ratios(blocks, reference if METRICS[key[2]].is_cost else {})
     return Cell(
         *(key[0], design["design"], design["params"], *key[1:]),
         values=values,
         blocks=blocks,
-        median=median_over_blocks(np.array(list(blocks.values()))),
-        ratio=median_over_blocks(ratios) if ratios.size else None,
+        median=median_over_blocks(np.array(list(blocks.values())), level),
+        ratio=median_over_blocks(ratios, level) if ratios.size else None,
         ratios=tuple(float(ratio) for ratio in ratios),
     )

@@ -6,13 +6,21 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
 
+from emu.cli import main
+from emu.designs import plans_for
 from emu.errors import LabError
 from emu.measure.compare import bring_up, problems_of
+from emu.measure.sequential import Goal, next_look, widest
+from emu.measure.stats import Estimate
+from emu.measure.summary import Cell
 from emu.measure.workloads import UNBUILT_WORKLOADS, WORKLOADS
+from emu.model import Scenario
 
 PATIENCE_S = 30.0
 
@@ -117,6 +125,45 @@ def test_workloads_to_come_are_told_from_what_is_no_workload(tmp_path: Path) -> 
     problems = problems_of([], [*UNBUILT_WORKLOADS, "pong"], "quick", tmp_path / "out")
     assert problems == [*(f"workload '{name}' is not built yet" for name in UNBUILT_WORKLOADS),
                         f"there is no workload 'pong'; there are: {', '.join(WORKLOADS)}"]
+
+
+def test_a_precision_of_nothing_is_told(tmp_path: Path) -> None:
+    (bare,) = plans_for(["bare"], Scenario(), [])
+    assert problems_of([bare], ["first_packet"], "quick", tmp_path / "out", goal=Goal(0.02, 60)) == [
+        "--precision is about ratios to bare: name it and another design",
+        "--precision is about steady state: name a workload that is not cold"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--precision", "0"], ["--precision takes a share above 0"]),
+        (["--precision", "fine", "--max-time", "0"], ["--precision takes a share such as", "--max-time takes whole"]),
+        (["--max-time", "5"], ["--max-time goes with --precision"]),
+    ],
+)
+def test_words_that_are_no_goal_are_told(
+    words: list[str], says: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "bare", "l2", "--out", str(tmp_path / "out"), *words]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith(f"emu: {said}") for line, said in zip(lines, says, strict=True)] == [True] * len(says)
+
+
+def test_the_widest_ratio_in_steady_state_decides() -> None:
+    bare, l2 = (Cell(spec, spec, {}, "ping", "rtt", (), {}, Estimate(1, 1, 1), Estimate(2.0, 1.9, 2.2), ())
+                for spec in ("bare", "l2"))
+    cells = [l2, replace(l2, spec="routed", ratio=Estimate(1.0, 0.96, 1.01)),
+             replace(l2, workload="first_packet", ratio=Estimate(1.0, 0.1, 9.0)),
+             replace(bare, ratio=Estimate(1.0, 0.1, 9.0))]
+    assert widest(cells) == (pytest.approx(0.1), "l2 ping rtt")
+    assert widest([*cells, replace(l2, ratio=Estimate(1.0, None, None))])[0] == inf
+    assert widest([])[0] == inf
+
+
+def test_looks_come_a_quarter_later_each_time_and_not_after_the_time_is_over() -> None:
+    assert [next_look(blocks, 100) for blocks in (2, 6, 10, 20)] == [3, 8, 13, 25]
+    assert [next_look(20, affordable) for affordable in (3, 0)] == [23, 20]
 
 
 def test_a_result_folder_that_cannot_be_made_is_told_with_everything_else() -> None:
