@@ -75,8 +75,11 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--workload", action="append", metavar="W", dest="workloads",
                          help="as in ping or udp_rr:size=512; may be repeated")
     compare.add_argument("--profile", default="standard", help="quick, standard (default) or paper")
+    compare.add_argument("--precision", metavar="SHARE", help="more blocks until each ratio to bare in steady state is "
+                         "known to within SHARE, as in 2%%")
+    compare.add_argument("--max-time", metavar="MINUTES", help="how long --precision may take (default: the profile's)")
     compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
-    compare.add_argument("--resume", action="store_true", help=argparse.SUPPRESS)
+    compare.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out DIR")
     report = verb("report", "redraw report and plots of a result folder from its stored samples")
     report.add_argument("folder", type=Path, metavar="DIR")
     export = verb("export", "write a run's samples as CSV and for flent, into its folder")

@@ -52,6 +52,11 @@ class Tree:
             )
         self._connection = Connection(ours.detach())
 
+    @property
+    def pid(self) -> int:
+        """The process, outside of the tree, that all of the tree descends from."""
+        return self._process.pid
+
     def request(self, what: str, /, **arguments: Any) -> Any:
         """Have the lab do something and return what it answers; ``LabError`` if it died over it."""
         number = next(self._requests)

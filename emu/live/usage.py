@@ -2,7 +2,7 @@
 
 Processes are asked by their CPU clock (``clock_getcpuclockid(3)``, ns, ended threads included), clients by what the
 kernel has added up for children that have ended (``getrusage(2)``, us). Softirq time is the whole machine's and comes
-in ticks (``/proc/stat``, usually 10 ms).
+in ticks (``/proc/stat``, usually 10 ms). Whether others use the machine meanwhile is ``emu.live.cpu``'s to tell.
 """
 
 from __future__ import annotations

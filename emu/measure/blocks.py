@@ -20,19 +20,21 @@ MINIMUM_BLOCKS = 6
 
 @dataclass(frozen=True)
 class Profile:
-    """How much is measured: so many blocks of trials of these lengths."""
+    """How much is measured: so many blocks of trials of these lengths. ``limit_s``: for how long at most, where the
+    number of blocks depends on what they say."""
 
     name: str
     blocks: int
     lengths: Lengths
+    limit_s: float = 1800
 
 
 PROFILES: Mapping[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("quick", 6, Lengths(ping_packets=100, request_s=0.5, stream_s=1, first_packets=5)),
-        Profile("standard", 10, Lengths(ping_packets=400, request_s=1.0, stream_s=3, first_packets=10)),
-        Profile("paper", 20, Lengths(ping_packets=1000, request_s=3.0, stream_s=10, first_packets=20)),
+        Profile("quick", 6, Lengths(ping_packets=100, request_s=0.5, stream_s=1, first_packets=5), 600),
+        Profile("standard", 10, Lengths(ping_packets=400, request_s=1.0, stream_s=3, first_packets=10), 3600),
+        Profile("paper", 20, Lengths(ping_packets=1000, request_s=3.0, stream_s=10, first_packets=20), 4 * 3600),
     )
 }
 
@@ -59,6 +61,10 @@ def plan_trials(designs: Sequence[str], workloads: Sequence[str], blocks: int, s
                 trials.append(Trial(len(trials), block, order, design, workload))
                 order += 1
     return trials
+
+
+MOST_BLOCKS = 1000
+"""A run is over after so many, however long it may take and whatever is asked of it."""
 
 
 def expected_s(trials: Sequence[Trial], workloads: Mapping[str, Workload], lengths: Lengths) -> float:

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from emu.errors import LabError, UsageError
 from emu.live.servers import WEB_PORT
 from emu.measure.results import spec_of
-from emu.measure.stats import Estimate, block_medians, block_ratios, median_over_blocks
-from emu.measure.summary import interval_entry
+from emu.measure.stats import Estimate, block_medians, block_ratios, interval_entry, median_over_blocks
 from emu.model import SWITCH, Hop, Plan
 from emu.packets import ECHO_REPLY, ECHO_REQUEST
 from emu.walk.join import Sighting
@@ -275,7 +274,7 @@ def account(plan: Plan, ends: tuple[str, str], request: str, legs: Sequence[Leg]
             datapath: str) -> Budget:
     """The budget that ``batches`` of requests between the machines ``ends`` add up to.
 
-    Each block has a batch with capture and one without. Intervals are seeded by the scenario's seed.
+    Each block has a batch with capture and one without.
     """
     captured = [batch for batch in batches if batch.was_captured]
     times_us = np.array([times for batch in captured for times in batch.legs_us])
@@ -287,16 +286,15 @@ def account(plan: Plan, ends: tuple[str, str], request: str, legs: Sequence[Leg]
         block_medians({batch.block: list(batch.round_trips_us) for batch in batches if batch.was_captured == was})
         for was in (True, False)
     )
-    seed = plan.scenario.seed
     return Budget(
         plan.design, plan.params, *ends, request,
         conditions={"nodes": len(plan.nodes), "scenario": asdict(plan.scenario), "datapath": datapath},
         blocks=len(on),
         hops=tuple((leg, _spent(times_us[:, index])) for index, leg in enumerate(legs)),
         segments={name: _spent(values) for name, values in sums_us.items()},
-        round_trip=median_over_blocks(np.array(list(on.values())), seed),
-        uncaptured=median_over_blocks(np.array(list(off.values())), seed),
-        capture_cost=median_over_blocks(block_ratios(on, off), seed),
+        round_trip=median_over_blocks(np.array(list(on.values()))),
+        uncaptured=median_over_blocks(np.array(list(off.values()))),
+        capture_cost=median_over_blocks(block_ratios(on, off)),
     )
 
 

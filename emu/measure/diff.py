@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from emu.measure.blocks import MINIMUM_BLOCKS
 from emu.measure.metrics import METRICS
 from emu.measure.results import Stored
-from emu.measure.stats import DRAWS, LEVEL, Estimate
-from emu.measure.summary import Cell, Summary, interval_entry, summarise
+from emu.measure.stats import LEVEL, Estimate, interval_entry
+from emu.measure.summary import Cell, Summary, summarise
 from emu.measure.words import differs, ratio_text
 from emu.model import Scenario
 
 FORMAT = "emu-diff/1"
+DRAWS = 4000
 SAME = ("kernel", "cpu", "virtualisation", "ovs_version", "datapath", "sdn", "version", "revision")
 """Of a run: what makes figures of two runs incomparable, or is what is being compared."""
 

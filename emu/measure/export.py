@@ -19,6 +19,7 @@ from typing import Any
 
 from emu.measure.results import Sample, Stored
 from emu.measure.summary import Summary
+from emu.measure.trust import CONTROL
 from emu.measure.words import conditions
 
 FLENT_VERSION = 4
@@ -54,8 +55,8 @@ def samples_csv(samples: Sequence[Sample]) -> str:
 
 
 def flent_files(stored: Stored, summary: Summary) -> Iterator[tuple[str, bytes]]:
-    """A name and the content of a ``.flent.gz`` for each workload and design that has values."""
-    for spec in summary.specs:
+    """A name and the content of a ``.flent.gz`` for each workload and design, the control too, that has values."""
+    for spec in (*summary.specs, CONTROL):
         for workload in stored.run["workloads"]:
             taken = [s for s in stored.samples if (s.spec, s.workload) == (spec, workload)]
             if any(sample.value is not None for sample in taken):
@@ -84,7 +85,8 @@ def _series(run: Mapping[str, Any], taken: Sequence[Sample]) -> dict[str, Any]:
 def _metadata(run: Mapping[str, Any], summary: Summary, taken: Sequence[Sample], file: str) -> dict[str, Any]:
     """What flent asks of a file's metadata, and under ``EMU`` what it has no word for."""
     first = taken[0]
-    design = next(design for design in run["designs"] if design["spec"] == first.spec)
+    measured = [*run["designs"], run.get("control")]
+    design = next(design for design in measured if design and design["spec"] == first.spec)
     started = _started(run)
     reasons = [reason.text for reason in summary.verdict.doubts(first.spec, first.workload)]
     length_s = max(sample.t for sample in taken) - started.timestamp()

@@ -51,7 +51,7 @@ from emu.measure.words import (
 HEADING, GAP, TICKS, TICKS_AND_LABEL = 0.2, 0.06, 0.24, 0.4  # room above and below rows
 CDF_HEIGHT = 1.3
 REFERENCE_LINE_PT = 0.8
-MARKS = "Dot: one block; bar: 95\N{NO-BREAK SPACE}% interval of the median, bootstrap over blocks."
+MARKS = "Dot: one block; bar: 95\N{NO-BREAK SPACE}% interval of the median over blocks."
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,31 @@
-"""How precise a run is so far: the widest interval of a ratio to bare. Pure, and cheap enough for every block's end."""
+"""How precise a run is so far: the widest interval of a ratio to bare in steady state. Pure, and cheap enough for every
+block's end."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from emu.measure.metrics import METRICS
 from emu.measure.results import Sample
-from emu.measure.stats import block_medians, block_ratios, median_over_blocks
+from emu.measure.stats import LEVEL, Estimate, block_medians, block_ratios, median_over_blocks
 from emu.measure.summary import REFERENCE
+from emu.measure.trust import CONTROL
+from emu.measure.workloads import parse_workload
+
+
+def half_width(ratio: Estimate) -> float:
+    """How far the farther end of an interval is from its ratio, as a share of it; infinite where there is none."""
+    if ratio.interval is None:
+        return inf
+    return max(ratio.interval[1] - ratio.value, ratio.value - ratio.interval[0]) / ratio.value
 
 
 @dataclass(frozen=True)
 class Width:
-    """Half of a ratio's 95 % interval as a share of the ratio, and whose it is."""
+    """The ``half_width`` of a ratio's interval, and whose it is."""
 
     half: float
     spec: str
@@ -23,17 +34,18 @@ class Width:
 
     def __str__(self) -> str:
         design = self.spec.partition(":")[0]
-        return f"widest interval ±{self.half:.{0 if self.half >= 0.1 else 1}%} ({design} {self.workload})"
+        return f"widest interval ±{self.half:.{0 if self.half >= 0.1 else 1}%} ({design} {self.workload} {self.metric})"
 
 
 @dataclass
 class Tally:
-    """Each block's median of every metric that has a cost, gathered trial by trial."""
+    """Each block's median of every metric that has a cost, gathered trial by trial. ``level``: of the intervals."""
 
+    level: float = LEVEL
     _medians: dict[tuple[str, str, str], dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, samples: Sequence[Sample]) -> None:
-        """The samples of one trial, which is all that a block has of its design and workload."""
+        """The samples of whole trials; one is all that a block has of its design and workload."""
         values: dict[tuple[str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
         for sample in samples:
             if sample.ok and sample.value is not None and METRICS[sample.metric].is_cost:
@@ -41,15 +53,14 @@ class Tally:
         for key, blocks in values.items():
             self._medians[key].update(block_medians(blocks))
 
-    def widest(self, seed: int) -> Width | None:
-        """The widest of all intervals of ratios to bare; ``None`` while none has one."""
+    def widest(self) -> Width | None:
+        """The widest of all intervals of ratios to bare (cold workloads, the control and bare itself are not asked);
+        ``None`` while one of these ratios has none."""
         widths = []
         for (spec, workload, metric), blocks in self._medians.items():
             ratios = block_ratios(blocks, self._medians.get((REFERENCE, workload, metric), {}))
-            if spec == REFERENCE or not ratios.size:
-                continue
-            ratio = median_over_blocks(ratios, seed)
-            if ratio.interval is not None:
-                low, high = ratio.interval
-                widths.append(Width((high - low) / 2 / ratio.value, spec, workload, metric))
-        return max(widths, key=lambda width: width.half, default=None)
+            if spec not in (REFERENCE, CONTROL) and ratios.size and not parse_workload(workload).cold:
+                half = half_width(median_over_blocks(ratios, self.level))
+                widths.append(Width(half, spec, workload, metric))
+        widest = max(widths, key=lambda width: width.half, default=None)
+        return widest if widest and widest.half < inf else None

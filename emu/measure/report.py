@@ -21,8 +21,18 @@ from emu.measure.metrics import COST_PARTS
 from emu.measure.published import held, order, sources, why
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
-from emu.measure.verdict import was_interrupted
-from emu.measure.words import Question, conditions, cost_questions, differs, interval_text, links, number, ratio_text
+from emu.measure.verdict import planned_blocks, was_interrupted
+from emu.measure.words import (
+    Question,
+    conditions,
+    control_text,
+    cost_questions,
+    differs,
+    interval_text,
+    links,
+    number,
+    ratio_text,
+)
 from emu.measure.workloads import workloads_named
 
 
@@ -62,7 +72,9 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
     return template.render(
         run=stored.run,
+        blocks=planned_blocks(stored.run),
         verdict=summary.verdict,
+        control=control_text(summary.control) if summary.control else "",
         headlines=_headlines(subject, asked),
         conditions=conditions(stored.run),
         questions=asked,
@@ -132,8 +144,8 @@ def _facts(stored: Stored) -> list[tuple[str, str]]:
         ("Designs", "; ".join(f"{d['spec']} from {d['endpoints'][0]} to {d['endpoints'][1]}" for d in run["designs"])),
         ("Scenario", f"{run['nodes']} nodes; {scenario}"),
         ("Links", links_text(run) or links(run["scenario"])),
-        ("Profile", f"{profile['name']}: {profile['blocks']} blocks; {json.dumps(profile['lengths'])[1:-1]}"),
-        ("Seed of the order of trials and of the bootstrap", run["seed"]),
+        ("Profile", f"{profile['name']}: {planned_blocks(run)} blocks; {json.dumps(profile['lengths'])[1:-1]}"),
+        ("Seed of the order of trials", run["seed"]),
         ("Congestion control", ", ".join(sorted({c for each in first["congestion_control"].values() for c in each}))),
         ("Offloads at the endpoints", ", ".join(offloads)),
         ("MTU at the endpoints", "; ".join(f"{d['spec']} {'/'.join(map(str, sorted(set(d['facts']['mtu'].values()))))}"

@@ -79,6 +79,13 @@ class ResultFolder(OutputFolder):
         folder.add_samples(())  # a run that is ended before its first sample has none, and that can be read back
         return folder
 
+    @classmethod
+    def take_up(cls, path: Path) -> ResultFolder:
+        """The folder of a run that goes on."""
+        folder = cls.reopen(path)
+        folder._calls = sum(1 for _ in folder.folder("raw").glob("*.json"))
+        return folder
+
     def __enter__(self) -> ResultFolder:
         return self
 
@@ -87,19 +94,27 @@ class ResultFolder(OutputFolder):
         if self._samples is not None:
             self._samples.close()
 
+    def keep_only(self, kept: Iterable[Sample]) -> None:
+        """Have the folder hold these samples and no others; before any are added."""
+        self.write("samples.jsonl", "".join(map(_line, kept)))
+
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Append samples; they have left the process when this returns."""
         if self._samples is None:
             path = self.path / "samples.jsonl"
             self._samples = path.open("a", encoding="utf-8")
             self.give(path)
-        self._samples.writelines(json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
+        self._samples.writelines(map(_line, samples))
         self._samples.flush()
 
     def add_call(self, what: str, call: Mapping[str, Any]) -> None:
         """Keep one call of a tool in ``raw/``: its command, output, error and status."""
         self.write_json(f"raw/{self._calls:05d}-{what}.json", call)
         self._calls += 1
+
+
+def _line(sample: Sample) -> str:
+    return json.dumps(asdict(sample), ensure_ascii=False) + "\n"
 
 
 def read_folder(path: Path) -> Stored:

@@ -18,6 +18,7 @@ from emu.measure.metrics import METRICS, Reading
 from emu.measure.parsers import BadOutput
 from emu.measure.results import ResultFolder, Sample
 from emu.measure.scripts import Call, Ends, Lengths, senders
+from emu.measure.trust import CONTROL
 from emu.measure.workloads import Workload
 
 if TYPE_CHECKING:
@@ -33,17 +34,24 @@ class LabDied(LabError):
 
 @dataclass
 class Bench:
-    """One open lab, its servers, and where its results go."""
+    """One open lab, its servers, and where its results go. ``control``: its samples are not those of its design."""
 
     lab: Lab
     lengths: Lengths
     folder: ResultFolder
+    control: bool = False
     now: Callable[[], float] = time.time
     _servers: dict[tuple[str, ...], Process] = field(default_factory=dict)
 
     @property
+    def design(self) -> str:
+        """What samples name as their design."""
+        return CONTROL if self.control else self.lab.plan.design
+
+    @property
     def spec(self) -> str:
-        return self.lab.plan.spec
+        """What trials, tables and complaints call it."""
+        return CONTROL if self.control else self.lab.plan.spec
 
     @property
     def endpoints(self) -> tuple[str, str]:
@@ -128,7 +136,7 @@ class Bench:
         started = self.now()
         completed = self.lab.run_together([(call.machine, call.argv) for call in calls], timeout_s)
         for call, done in zip(calls, completed, strict=True):
-            self.folder.add_call(f"{workload.kind}-{self.lab.plan.design}", {
+            self.folder.add_call(f"{workload.kind}-{self.design}", {
                 "design": self.spec, "machine": call.machine, "trial": trial.index, "t": started,
                 "argv": list(call.argv), "returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr,
             })
@@ -136,7 +144,7 @@ class Bench:
 
     def _sample(self, trial: Trial, metric: str, value: float | None, error: str | None) -> Sample:
         return Sample(
-            design=self.lab.plan.design, params=dict(self.lab.plan.params), workload=trial.workload, metric=metric,
+            design=self.design, params=dict(self.lab.plan.params), workload=trial.workload, metric=metric,
             unit=METRICS[metric].unit, block=trial.block, order=trial.order, trial=trial.index, value=value,
             ok=error is None, error=error, t=self.now(),
         )

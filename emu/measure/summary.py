@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 
 from emu.look import tokens
+from emu.measure import usage
 from emu.measure.metrics import METRICS
 from emu.measure.results import SUMMARY_FORMAT, Stored, spec_of
-from emu.measure.stats import Estimate, block_medians, block_ratios, median_over_blocks
+from emu.measure.stats import (
+    Estimate,
+    block_medians,
+    block_ratios,
+    interval_entry,
+    level_of,
+    median_over_blocks,
+)
+from emu.measure.trust import Control, control_of, drift
 from emu.measure.verdict import Verdict, judge
 from emu.measure.workloads import workloads_named
 
@@ -52,20 +61,15 @@ class Cell:
         return entry
 
 
-def interval_entry(estimate: Estimate) -> dict[str, float]:
-    """The ends of an interval as JSON documents name them; nothing where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return {}
-    return {"ci_low": estimate.low, "ci_high": estimate.high}
-
-
 @dataclass(frozen=True)
 class Summary:
-    """What a run says. ``specs``: the designs in the order of the look, which every figure and table keeps to."""
+    """What a run says. ``specs``: the designs, without the control, in the order of the look, which every figure and
+    table keeps to."""
 
     specs: tuple[str, ...]
     cells: Mapping[tuple[str, str, str], Cell]
     verdict: Verdict
+    control: Control | None
 
     def cell(self, spec: str, workload: str, metric: str) -> Cell | None:
         """A cell, or ``None`` where nothing was measured."""
@@ -76,13 +80,15 @@ class Summary:
         return {
             "format": SUMMARY_FORMAT,
             "metrics": [cell.entry() for cell in self.cells.values()],
+            **({"control": self.control.document()} if self.control else {}),
             "verdict": self.verdict.document(),
         }
 
 
 def summarise(stored: Stored) -> Summary:
-    """The summary of a stored run, the verdict on it included. Seeded by the run's own seed."""
+    """The summary of a stored run, the verdict on it included."""
     run = stored.run
+    level = level_of(run)
     order = list(tokens()["design"])
     in_order = sorted(run["designs"], key=lambda d: order.index(d["design"]) if d["design"] in order else len(order))
     designs = {spec_of(d["design"], d["params"]): d for d in in_order}
@@ -98,8 +104,13 @@ def summarise(stored: Stored) -> Summary:
             if key in medians:
                 values = tuple(value for block in samples[key].values() for value in block)
                 reference = medians.get((REFERENCE, workload, metric), {})
-                cells[key] = _cell(key, design, values, medians[key], reference, int(run["seed"]))
-    return Summary(tuple(designs), cells, judge(run, stored.samples, _medians_only(cells), stored.torn))
+                cells[key] = _cell(key, design, values, medians[key], reference, level)
+    control = control_of(medians, REFERENCE, level)
+    used = run.get("usage", ())  # runs of older versions have none
+    found = [*(control.reasons() if control else ()), *drift(medians), *usage.reasons(used)]
+    noted = [*(control.notes() if control else ()), *usage.notes(used, run["cpus"])]
+    verdict = judge(run, stored.samples, _medians_only(cells), stored.torn, found, noted)
+    return Summary(tuple(designs), cells, verdict, control)
 
 
 def _metrics_of(workloads: Sequence[str]) -> list[tuple[str, str]]:
@@ -111,13 +122,13 @@ def _medians_only(cells: Mapping[tuple[str, str, str], Cell]) -> dict[tuple[str,
 
 
 def _cell(key: tuple[str, str, str], design: Mapping[str, Any], values: tuple[float, ...], blocks: Mapping[int, float],
-          reference: Mapping[int, float], seed: int) -> Cell:
+          reference: Mapping[int, float], level: float) -> Cell:
     ratios = block_ratios(blocks, reference if METRICS[key[2]].is_cost else {})
     return Cell(
         *(key[0], design["design"], design["params"], *key[1:]),
         values=values,
         blocks=blocks,
-        median=median_over_blocks(np.array(list(blocks.values())), seed),
-        ratio=median_over_blocks(ratios, seed) if ratios.size else None,
+        median=median_over_blocks(np.array(list(blocks.values())), level),
+        ratio=median_over_blocks(ratios, level) if ratios.size else None,
         ratios=tuple(float(ratio) for ratio in ratios),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emu.measure.summary import REFERENCE, Cell, Summary
-from emu.measure.words import Question, number, questions, ratio_text
+from emu.measure.words import Question, control_text, number, questions, ratio_text
 
 
 def table(summary: Summary) -> str:
@@ -17,6 +17,8 @@ def table(summary: Summary) -> str:
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if any(cell.ratio is not None for cell in summary.cells.values()):
         lines.append(f"x: ratio to {REFERENCE}; above 1 is worse for times, below 1 for rates")
+    if summary.control:
+        lines.append(control_text(summary.control))
     verdict = summary.verdict
     lines.append("trusted" if verdict.trusted else "NOT TRUSTED: " + "; ".join(verdict.document()["reasons"]))
     return "\n".join(lines)

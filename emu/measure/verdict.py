@@ -20,6 +20,10 @@ from emu.measure.results import Sample
 MOST_RETRANSMITS = 0.001
 """Share of segments sent again from which on a stream is held back by drops rather than by the design."""
 
+FAR_RETRANSMITS, FEW_RETRANSMITS = 10, 0.0002
+"""So many times as many segments sent again as in any other design are far from the others'; but not below this share,
+where one segment more or less makes the difference."""
+
 SMALL_BUFFER_BYTES = 4 << 20
 """Receive buffers below this drop bursts at the userspace switch (212,992 is the kernel's default)."""
 
@@ -74,25 +78,34 @@ class Verdict:
 
 
 def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tuple[str, str, str], float],
-          torn: bool) -> Verdict:
-    """The verdict on a run: its facts, its samples, and the median of each (design, workload, metric)."""
-    facts = {design["spec"]: design["facts"] for design in run["designs"]}
-    tunnels = {design["spec"]: frozenset(design.get("tunnels", ())) for design in run["designs"]}
+          torn: bool, found: Sequence[Reason] = (), noted: Sequence[str] = ()) -> Verdict:
+    """The verdict on a run: its facts, its samples, the median of each (design, workload, metric); and what else was
+    ``found`` against it, and ``noted``."""
+    measured = [*run["designs"], *([run["control"]] if run.get("control") else [])]
+    facts = {design["spec"]: design["facts"] for design in measured}
+    tunnels = {design["spec"]: frozenset(design.get("tunnels", ())) for design in measured}
     asked_offload = run["scenario"].get("offload", "off") == "on"
+    asked_losses = any(run["scenario"].get(name) for name in ("bw", "loss", "links"))
     reasons = (
         *([Reason(INTERRUPTED, "interrupted")] if was_interrupted(run) else []),
-        *_too_few_blocks(samples, list(facts), run["workloads"], int(run["profile"]["blocks"])),
+        *_too_few_blocks(samples, list(facts), run["workloads"], planned_blocks(run)),
         *_failures(samples),
         *_unequal(facts),
         *_other_offloads(facts, tunnels, asked_offload),
         *(Reason(f"{spec}: {len(errors)} controller errors, the first: {errors[0]}", "controller errors", spec)
           for spec, errors in run["controller_errors"].items() if errors),
-        *([] if any(run["scenario"].get(name) for name in ("bw", "loss", "links")) else _drops(medians)),
+        *([] if asked_losses else [*_drops(medians), *_uneven_drops(medians)]),
         *([] if asked_offload else _super_packets(facts, medians)),
         *_small_buffers(facts, run["workloads"]),
         *(Reason(text, "other links", spec) for spec, text in link_faults(run)),
+        *found,
     )
-    return Verdict(reasons, tuple(_notes(run, facts, tunnels, torn)))
+    return Verdict(reasons, (*_notes(run, facts, tunnels, torn), *noted))
+
+
+def planned_blocks(run: Mapping[str, Any]) -> int:
+    """How many blocks a run is to have, or was found to need."""
+    return int((run.get("precision") or {}).get("blocks") or run["profile"]["blocks"])
 
 
 def was_interrupted(run: Mapping[str, Any]) -> bool:
@@ -211,6 +224,19 @@ def _drops(medians: Mapping[tuple[str, str, str], float]) -> list[Reason]:
         for (spec, workload, metric), share in medians.items()
         if metric == "retransmits" and share >= MOST_RETRANSMITS and workload.partition(":")[0] != INCAST
     ]
+
+
+def _uneven_drops(medians: Mapping[tuple[str, str, str], float]) -> list[Reason]:
+    """Designs in which far more was sent again than in all others: what is compared there is drops."""
+    shares = {key: share for key, share in medians.items()
+              if key[2] == "retransmits" and key[1].partition(":")[0] != INCAST}
+    reasons = []
+    for (spec, workload, _), share in shares.items():
+        others = [other for key, other in shares.items() if key[1] == workload and key[0] != spec]
+        if others and FEW_RETRANSMITS <= share < MOST_RETRANSMITS and share > FAR_RETRANSMITS * max(others):
+            text = f"{share:.3%} of the segments were sent again, {max(others):.3%} or fewer in all others"
+            reasons.append(Reason(f"{spec}, {workload}: {text}", "drops", spec, workload))
+    return reasons
 
 
 def _super_packets(facts: Mapping[str, Mapping[str, Any]],

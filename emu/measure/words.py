@@ -11,6 +11,7 @@ from emu.live.links import queue_ms
 from emu.measure.metrics import METRICS, PER_BYTE, PER_TRANSACTION
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell
+from emu.measure.trust import Control
 from emu.measure.workloads import Workload, workloads_named
 
 
@@ -119,6 +120,12 @@ def ratio_text(ratio: Estimate) -> str:
 def differs(ratio: Estimate) -> bool:
     """Whether the interval of a ratio to bare leaves out 1."""
     return ratio.interval is not None and not ratio.interval[0] <= 1 <= ratio.interval[1]
+
+
+def control_text(control: Control) -> str:
+    """What came of bare against bare, in one line."""
+    ratios = (f"{workload} {metric} {ratio_text(ratio)}" for (workload, metric), ratio in control.ratios.items())
+    return f"control: {REFERENCE} against {REFERENCE}: {', '.join(ratios)}"
 
 
 def claim(cell: Cell, question: Question, label: str) -> str:

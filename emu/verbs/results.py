@@ -6,10 +6,14 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emu.errors import EmuError, UsageError
 from emu.model import Plan
 from emu.verbs.common import Arguments, folder_for, refuse
+
+if TYPE_CHECKING:
+    from emu.measure.sequential import Goal
 
 EXPORTS = ("csv", "flent")
 """The formats that ``emu export`` writes."""
@@ -21,14 +25,35 @@ def compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) 
     from emu.measure.progress import Progress
     from emu.measure.workloads import DEFAULT_WORKLOADS
 
-    if arguments.resume:
-        problems.append("--resume is not built yet")
+    if arguments.resume and not arguments.out:
+        problems.append("--resume takes up the run in a folder that has to be named: --out DIR")
     workloads = arguments.workloads or list(DEFAULT_WORKLOADS)
     out = folder_for(arguments)
-    refuse(problems + problems_of(plans, workloads, arguments.profile, out))
-    folder = compare(plans, workloads, arguments.profile, out, ["emu", *sys.argv[1:]], Progress(sys.stderr))
+    goal = _goal(arguments, problems)
+    resume = arguments.resume and arguments.out is not None
+    refuse(problems + problems_of(plans, workloads, arguments.profile, out, resume, goal))
+    argv = ["emu", *sys.argv[1:]]
+    folder = compare(plans, workloads, arguments.profile, out, argv, Progress(sys.stderr), resume, goal)
     _tell(folder)
     return 0
+
+
+def _goal(arguments: Arguments, problems: list[str]) -> Goal | None:
+    """What ``--precision`` and ``--max-time`` ask for."""
+    from emu.measure.blocks import PROFILES
+    from emu.measure.sequential import Goal
+
+    share, profile = _share("--precision", arguments.precision, problems), PROFILES.get(arguments.profile)
+    minutes = arguments.max_time
+    if share == 0:
+        problems.append("--precision takes a share above 0: no interval is without width")
+    if minutes is not None and not arguments.precision:
+        problems.append("--max-time goes with --precision: without, the number of blocks is fixed")
+    if minutes is not None and not (minutes.isascii() and minutes.isdigit() and int(minutes)):
+        problems.append(f"--max-time takes whole minutes, at least 1, not '{minutes}'")
+    if not share or profile is None or problems:
+        return None
+    return Goal(share, int(minutes) * 60 if minutes else profile.limit_s)
 
 
 def report(arguments: Arguments) -> int:
@@ -69,7 +94,7 @@ def diff(arguments: Arguments) -> int:
     from emu.measure.results import read_folder
 
     problems: list[str] = []
-    limit = _share(arguments.fail_above, problems)
+    limit = _share("--fail-above", arguments.fail_above, problems)
     runs = []
     for folder in (arguments.folder_a, arguments.folder_b):
         try:
@@ -88,7 +113,7 @@ def diff(arguments: Arguments) -> int:
     return int(bool(regressions))
 
 
-def _share(text: str | None, problems: list[str]) -> float | None:
+def _share(option: str, text: str | None, problems: list[str]) -> float | None:
     """``5%`` or ``0.05`` -> 0.05; a problem more if it is neither."""
     if text is None:
         return None
@@ -97,7 +122,7 @@ def _share(text: str | None, problems: list[str]) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
-        problems.append(f"--fail-above takes a share such as 5%, not '{text}'")
+        problems.append(f"{option} takes a share such as 5%, not '{text}'")
     return value
 
 

@@ -40,7 +40,7 @@ FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\noutside: 3\nmtu: 1\n"
         ),
         (["check", "--pod-cidr", "192.168.0.0/20"], ["overlap"]),
         (["check", "--bananas", "--nodes", "1"], ["'--bananas'", "--nodes 1"]),
-        (["compare", "bare", "--resume"], ["--resume is not built yet"]),
+        (["compare", "bare", "--resume"], ["--resume takes up the run in a folder that has to be named: --out DIR"]),
         (["diff", "/nowhere", "/proc", "--fail-above", "x"], ["/nowhere is not", "/proc is not", "--fail-above takes"]),
         (["check", "hostgw", "--seed", "-1"], ["'hostgw' is not built yet", "--seed -1"]),
         (["juggle"], ["juggle"]),

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,24 +18,30 @@ import pytest
 from emu.cli import main
 from emu.designs import plans_for
 from emu.errors import UsageError
+from emu.live.cpu import look
+from emu.live.lab import Lab
 from emu.live.tree import RunningTree, running_trees
 from emu.measure.blocks import PROFILES, Profile
 from emu.measure.compare import compare
+from emu.measure.metrics import METRICS
 from emu.measure.progress import Progress
 from emu.measure.results import read_folder
 from emu.measure.running import LabDied
 from emu.measure.scripts import Lengths
+from emu.measure.sequential import UNREACHED, Goal
+from emu.measure.summary import summarise
 from emu.measure.workloads import DEFAULT_WORKLOADS, WORKLOADS
 from emu.model import Scenario
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DESIGNS = ["bare", "overlay"]
 SPECS = ["bare", "overlay:backend=vxlan,outside=none"]
+LABS = [*SPECS, "control"]
 BLOCKS = 2
 DEFAULTS = [WORKLOADS[name] for name in DEFAULT_WORKLOADS]
 RUN_KEYS = {
     "format", "scenario", "seed", "argv", "revision", "started", "ended", "kernel", "cpu", "virtualisation",
-    "ovs_version", "datapath", "offloads", "sysctls", "tools", "warnings",
+    "ovs_version", "datapath", "offloads", "sysctls", "tools", "warnings", "usage",
 }
 
 
@@ -82,13 +89,14 @@ def test_compare_leaves_a_whole_result_folder(tmp_path: Path) -> None:
     assert run["format"] == "emu-run/1"
     assert not run["interrupted"]
     assert run["ended"] >= run["started"]
-    assert run["controller_errors"] == {spec: [] for spec in SPECS}
+    assert run["controller_errors"] == {spec: [] for spec in LABS}
+    assert [design["spec"] for design in run["designs"]] == SPECS
     assert all(run["tools"][tool][-1].isdigit() for tool in ("ping", "iperf3", "nginx"))
 
     samples = read_folder(folder).samples
     assert [sample.error for sample in samples if not sample.ok] == []
     cells = Counter((s.spec, s.workload, s.metric, s.block) for s in samples)
-    assert set(cells) == {(spec, workload.name, metric, block) for spec in SPECS for workload in DEFAULTS
+    assert set(cells) == {(spec, workload.name, metric, block) for spec in LABS for workload in DEFAULTS
                           for metric in workload.all_metrics for block in range(BLOCKS)}
     assert {count for (_, workload, metric, _), count in cells.items() if metric == "rtt"} == {20}
     for sample in samples:
@@ -98,14 +106,16 @@ def test_compare_leaves_a_whole_result_folder(tmp_path: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["format"] == "emu-summary/1"
     assert len(summary["metrics"]) == len(SPECS) * sum(len(workload.all_metrics) for workload in DEFAULTS)
+    assert len(summary["control"]["ratios"]) == sum(METRICS[m].is_cost for w in DEFAULTS for m in w.all_metrics)
     assert not summary["verdict"]["trusted"]
-    assert all("below 6" in reason for reason in summary["verdict"]["reasons"] if "buffers" not in reason)
+    others = ("buffers", "processes outside", "hypervisor")  # what this machine does besides is not for this test
+    assert all("below 6" in reason for reason in summary["verdict"]["reasons"] if not any(o in reason for o in others))
 
     calls = [json.loads(path.read_text()) for path in sorted((folder / "raw").iterdir())]
     assert all({"argv", "returncode", "stdout", "stderr"} <= call.keys() for call in calls)
     trials = [call for call in calls if "trial" in call]
     more = ("the warm-up of tcp_rr", "the warm-up of http", "the second ping of first_packet")
-    assert len(trials) == len(SPECS) * BLOCKS * (len(DEFAULTS) + len(more))
+    assert len(trials) == len(LABS) * BLOCKS * (len(DEFAULTS) + len(more))
 
 
 def test_the_first_packet_pays_for_what_is_cold_and_the_stream_fits_the_wire(tmp_path: Path) -> None:
@@ -148,6 +158,67 @@ def test_an_interrupted_run_keeps_its_samples_and_ends_its_labs(
     capfd.readouterr()
     assert main(["report", str(tmp_path / "killed")]) == 0
     assert "NOT TRUSTED: the run was interrupted" in capfd.readouterr().out
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_cells_as_one_left_alone(tmp_path: Path) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "out"
+    run_compare(whole, Steps(5, lambda: shutil.copytree(whole, killed) and None), ("ping", "tcp_rr"))
+    with (killed / "samples.jsonl").open("a") as file:
+        file.write('{"design": "bare", "par')  # a last line that was cut off
+    plans = plans_for(DESIGNS, Scenario(), [])
+    with pytest.raises(UsageError) as wrong:
+        compare(plans[:1], ["ping"], "tiny", killed, [], Progress(io.StringIO()), resume=True)
+    assert [problem.split(" was ")[0] for problem in wrong.value.problems] == [
+        "--resume: workloads", "--resume: designs"]
+
+    before = read_folder(killed).samples
+    log = io.StringIO()
+    compare(plans, ["ping", "tcp_rr"], "tiny", killed, [], Progress(log), resume=True)
+    assert our_labs() == []
+    left_alone, resumed = read_folder(whole), read_folder(killed)
+    assert {sample.trial for sample in before} == {0, 1, 2, 3}
+    assert [s for s in resumed.samples if s.trial < 3] == [s for s in before if s.trial < 3]
+    cells = [[(s.trial, s.block, s.order, s.spec, s.metric) for s in run.samples] for run in (resumed, left_alone)]
+    assert list(dict.fromkeys(cells[0])) == list(dict.fromkeys(cells[1]))
+    assert not resumed.run["interrupted"]
+    assert [warning.split(" at ")[0] for warning in resumed.run["warnings"]] == ["interrupted, and taken up again"]
+    with pytest.raises(UsageError, match="was not interrupted"):
+        compare(plans, ["ping", "tcp_rr"], "tiny", killed, [], Progress(io.StringIO()), resume=True)
+
+
+def test_a_run_goes_on_until_ratios_are_known_well_enough_or_time_is_over(tmp_path: Path) -> None:
+    plans, log = plans_for(DESIGNS, Scenario(), []), io.StringIO()
+    compare(plans, ["ping"], "tiny", tmp_path / "met", [], Progress(log), goal=Goal(share=50.0, limit_s=600))
+    met = read_folder(tmp_path / "met")
+    assert met.run["precision"] == {"share": 50.0, "limit_s": 600, "blocks": 7}  # looks at 2, 3, 4, 5 and 7
+    assert {sample.block for sample in met.samples} == set(range(7))
+    assert "5 blocks: too few for intervals" in log.getvalue()
+    assert not [reason.text for reason in summarise(met).verdict.reasons if "blocks" in reason.text]
+
+    compare(plans, ["ping"], "tiny", tmp_path / "over", [], Progress(log), goal=Goal(share=1e-6, limit_s=0))
+    over = read_folder(tmp_path / "over")
+    assert over.run["precision"]["blocks"] == BLOCKS
+    assert UNREACHED in summarise(over).verdict.notes
+
+
+def test_a_run_beside_a_busy_program_is_not_trusted(tmp_path: Path) -> None:
+    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        stored = read_folder(run_compare(tmp_path / "out", workloads=("ping", "tcp_rr")))
+    finally:
+        hog.kill()
+        hog.wait()
+    assert len(stored.run["usage"]) == 2 * BLOCKS
+    assert any("processes outside the labs used" in reason.text for reason in summarise(stored).verdict.reasons)
+
+
+def test_what_a_lab_uses_is_its_own() -> None:
+    """However busy this machine is meanwhile: all that a command in the lab used is known as the lab's."""
+    burn = "import time\nwhile time.process_time() < 0.5: pass\nprint(time.process_time())"
+    with Lab("bare") as lab:
+        before = look([lab.tree.pid])
+        used_s = float(lab["node-a"].run([sys.executable, "-c", burn]).stdout)
+        assert look([lab.tree.pid]).known_s - before.known_s > 0.9 * used_s
 
 
 def test_a_lab_that_dies_is_told_as_that_and_what_was_measured_is_reported(tmp_path: Path) -> None:

@@ -47,35 +47,23 @@ def test_profiles_keep_to_their_time_with_four_designs_and_all_workloads(name: s
 
 
 def test_no_interval_below_six_blocks() -> None:
-    assert median_over_blocks(np.arange(5.0), seed=1).interval is None
-    assert median_over_blocks(np.arange(6.0), seed=1).interval is not None
+    assert median_over_blocks(np.arange(5.0)).interval is None
+    assert median_over_blocks(np.arange(6.0)).interval is not None
     with pytest.raises(ValueError, match="no block"):
-        median_over_blocks(np.array([]), seed=1)
+        median_over_blocks(np.array([]))
 
 
-@pytest.mark.parametrize("blocks", [6, 10, 20])
-@pytest.mark.parametrize("shape", ["normal", "skewed"])
-def test_intervals_cover_the_truth_about_as_often_as_they_say(blocks: int, shape: str) -> None:
-    generator = np.random.default_rng(20)
-    draw = generator.standard_normal if shape == "normal" else lambda size: np.exp(generator.standard_normal(size) / 2)
-    truth = 0.0 if shape == "normal" else 1.0
-    covered = 0
-    for seed in range(400):
-        interval = median_over_blocks(draw(blocks), seed).interval
-        assert interval is not None
-        covered += interval[0] <= truth <= interval[1]
-    assert 0.91 <= covered / 400 <= 0.98
-
-
-def test_the_interval_is_the_same_for_the_same_seed() -> None:
-    values = np.random.default_rng(1).random(9)
-    assert median_over_blocks(values, 7) == median_over_blocks(values, 7)
+def test_the_interval_of_six_blocks_ends_just_inside_the_smallest_and_largest() -> None:
+    """Those two enclose the median in 96.9 of 100 runs, the next two in 78.1: a tenth too much, which is worth
+    0.5 / 1.4 of the way from the one to the other."""
+    interval = median_over_blocks(np.array([3.0, 1.0, 2.0, 6.0, 5.0, 4.0])).interval
+    assert interval == pytest.approx((1 + 0.5 / 1.4, 6 - 0.5 / 1.4))
 
 
 def test_a_block_counts_once_however_many_samples_it_has() -> None:
     medians = block_medians({0: [1.0] * 1000, 1: [3.0], 2: [5.0], 3: []})
     assert medians == {0: 1.0, 1: 3.0, 2: 5.0}
-    assert median_over_blocks(np.array(list(medians.values())), 1).value == 3.0
+    assert median_over_blocks(np.array(list(medians.values()))).value == 3.0
 
 
 def test_ratios_pair_values_of_the_same_block() -> None:

@@ -233,7 +233,7 @@ def test_a_figure_names_parts_conditions_and_the_cost_of_capturing() -> None:
     written = " ".join(text.get_text() for ax in figure.axes for text in ax.texts)
     for name in {*ONE_WAY["overlay"], *ONE_WAY["routed"], FAR_STACK, UNEXPLAINED}:
         assert all(word in written for word in name.split())
-    assert "round trip 102 (100\N{EN DASH}104)" in written
+    assert "round trip 102 (100\N{EN DASH}105)" in written
     assert any("Capture's own cost" in sentence and "bare 1.24" in sentence for sentence in said)
     assert figure_tokens()["budget"].keys() == set(SEGMENTS)
 

@@ -52,6 +52,17 @@ def test_there_is_a_file_for_each_workload_and_design(folder: Path) -> None:
     assert set(documents(folder)) == {f"{w}-{NAMES[d]}.flent.gz" for w in WORKLOADS for d in DESIGNS}
 
 
+def test_the_control_is_exported_under_its_name(tmp_path: Path) -> None:
+    run = run_json(["bare"])
+    run["control"] = {**run["designs"][0], "spec": "control", "design": "control"}
+    twin = [replace(s, design="control") for s in samples(["bare"], seed=2)]
+    folder = store(tmp_path / "run", run, [*samples(["bare"]), *twin])
+    read = documents(folder)
+    assert set(read) == {f"{w}-{name}.flent.gz" for w in WORKLOADS for name in ("bare", "control")}
+    assert read["ping-control.flent.gz"]["metadata"]["EMU"]["design"] == "control"
+    assert "control" in {row["design"] for row in csv.DictReader(io.StringIO(samples_csv(read_folder(folder).samples)))}
+
+
 def test_files_have_what_flent_asks_of_them(folder: Path) -> None:
     """As ``ResultSet.unserialise`` and what it calls do, in flent 2.3.0's ``resultset.py``."""
     for name, document in documents(folder).items():

@@ -113,7 +113,7 @@ def test_figures_are_a_column_wide_and_embed_their_fonts(subject: Subject, name:
 def test_captions_name_the_interval_and_every_block_is_drawn(subject: Subject, name: str) -> None:
     figure = drawn(subject, name)
     captions = " ".join(text.get_text() for text in figure.texts).replace("\n", " ").replace("\N{NO-BREAK SPACE}", " ")
-    assert "95 % interval of the median, bootstrap over blocks" in captions
+    assert "95 % interval of the median over blocks" in captions
     points = [line for ax in figure.axes for line in ax.get_lines() if line.get_alpha() is not None]
     assert points
     assert {len(line.get_xdata()) for line in points} == {6}

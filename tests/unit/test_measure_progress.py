@@ -10,18 +10,22 @@ import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from emu.measure import compare
-from emu.measure.blocks import MINIMUM_BLOCKS, Profile, Trial
-from emu.measure.precision import Tally, Width
+from emu.measure.blocks import MINIMUM_BLOCKS, Trial, plan_trials
+from emu.measure.precision import Tally, Width, half_width
 from emu.measure.progress import PLAIN_EVERY_S, Progress
 from emu.measure.results import Sample, read_folder
+from emu.measure.scripts import Lengths
+from emu.measure.stats import LEVEL, SEQUENTIAL_LEVEL, Estimate
 from emu.measure.summary import summarise
-from emu.measure.workloads import WORKLOADS, Lengths
+from emu.measure.workloads import WORKLOADS
 from tests.unit.measure_support import run_json, samples, store
 
 DESIGNS = ["bare", "l2", "overlay"]
@@ -38,34 +42,60 @@ def tally_of(taken: Sequence[Sample]) -> Tally:
 def test_the_width_is_that_of_the_widest_ratio_of_the_summary(tmp_path: Path) -> None:
     noisy = [replace(s, value=(s.value or 0) * (1.3 if s.block % 2 and (s.design, s.workload) == ("l2", "http") else 1))
              for s in samples(DESIGNS)]
-    found = tally_of(noisy).widest(seed=1)
+    cold = [replace(s, value=(s.value or 0) * (1 + s.block)) for s in samples(["l2"]) if s.workload == "first_packet"]
+    twin = [replace(s, design="control", value=(s.value or 0) * (1 + s.block)) for s in samples(["bare"])]
+    found = tally_of([*noisy, *cold, *twin]).widest()
     cells = summarise(read_folder(store(tmp_path / "run", run_json(DESIGNS), noisy))).cells.values()
-    widths = {(c.spec, c.workload, c.metric): (c.ratio.interval[1] - c.ratio.interval[0]) / 2 / c.ratio.value
-              for c in cells if c.ratio is not None and c.ratio.interval is not None}
+    widths = {(c.spec, c.workload, c.metric): half_width(c.ratio) for c in cells
+              if c.ratio is not None and c.workload != "first_packet"}
     assert found is not None
     assert (found.spec, found.workload) == ("l2:proxy_arp=controller", "http")
     assert found.half == max(widths.values()) == widths[found.spec, found.workload, found.metric]
 
 
 def test_there_is_none_below_six_blocks_and_without_bare() -> None:
-    assert tally_of(samples(DESIGNS, blocks=MINIMUM_BLOCKS - 1)).widest(1) is None
-    assert tally_of(samples(["l2", "overlay"])).widest(1) is None
-    assert Tally().widest(1) is None
+    assert tally_of(samples(DESIGNS, blocks=MINIMUM_BLOCKS - 1)).widest() is None
+    assert tally_of(samples(["l2", "overlay"])).widest() is None
+    assert Tally().widest() is None
+
+
+def test_there_is_none_while_one_ratio_has_no_interval() -> None:
+    lacking = [s for s in samples(DESIGNS) if (s.design, s.workload, s.block) != ("l2", "http", 0)]
+    assert tally_of(lacking).widest() is None
+
+
+def test_the_farther_end_of_an_interval_counts() -> None:
+    assert half_width(Estimate(2.0, 1.9, 2.2)) == pytest.approx(0.1)
+    assert half_width(Estimate(1.0, None, None)) == inf
+
+
+def test_intervals_are_of_the_level_that_is_asked_for() -> None:
+    halves = []
+    for tally in (Tally(LEVEL), Tally(SEQUENTIAL_LEVEL)):
+        tally.add(samples(DESIGNS, blocks=10))
+        widest = tally.widest()
+        assert widest is not None
+        halves.append(widest.half)
+    assert halves[0] < halves[1]
 
 
 def test_failed_trials_are_no_values() -> None:
     taken = [replace(s, ok=False, value=None, error="x") if s.block == 0 else s for s in samples(DESIGNS)]
-    assert tally_of(taken).widest(1) is None
-    assert tally_of(taken + [replace(s, block=6) for s in samples(DESIGNS, blocks=1)]).widest(1) is not None
+    assert tally_of(taken).widest() is None
+    assert tally_of(taken + [replace(s, block=6) for s in samples(DESIGNS, blocks=1)]).widest() is not None
 
 
 @pytest.mark.parametrize(("half", "text"), [(0.123, "±12%"), (0.021, "±2.1%"), (1.5, "±150%")])
 def test_a_width_is_told_short(half: float, text: str) -> None:
-    assert str(Width(half, "l2", "http", "rate")) == f"widest interval {text} (l2 http)"
+    assert str(Width(half, "l2", "http", "rate")) == f"widest interval {text} (l2 http rate)"
 
 
 class Bench:
     """A bench whose trials are made up: no lab, no folder."""
+
+    control = False
+    lengths = Lengths(ping_packets=100, request_s=0.5, stream_s=1, first_packets=5)
+    lab = SimpleNamespace(tree=SimpleNamespace(pid=os.getpid()))
 
     def __init__(self, name: str) -> None:
         self.folder = self
@@ -73,10 +103,10 @@ class Bench:
         for sample in samples([name], blocks=8):
             self._taken.setdefault((sample.workload, sample.block), []).append(sample)
 
-    def prepare(self, workloads: object) -> None:
+    def add_samples(self, taken: object) -> None:
         pass
 
-    def add_samples(self, taken: object) -> None:
+    def write_json(self, name: str, content: object) -> None:
         pass
 
     def measure(self, trial: Trial, workload: object) -> list[Sample]:
@@ -88,8 +118,9 @@ def told(terminal: bool, seconds_a_step: float) -> list[str]:
     stream, clock = io.StringIO(), iter(range(10**6))
     stream.isatty = lambda: terminal  # type: ignore[method-assign]
     benches: Mapping[str, Any] = {"bare": Bench("bare"), "l2": Bench("l2")}
-    profile = Profile("quick", 8, Lengths(ping_packets=100, request_s=0.5, stream_s=1, first_packets=5))
-    compare._measure(benches, {name: WORKLOADS[name] for name in ("ping", "http")}, profile, 1,
+    workloads = {name: WORKLOADS[name] for name in ("ping", "http")}
+    trials = plan_trials(list(benches), list(workloads), 8, seed=1)
+    compare._measure({"usage": []}, benches, workloads, trials, Tally(),
                      Progress(stream, lambda: next(clock) * seconds_a_step))
     return stream.getvalue().split("\r\x1b[K" if terminal else "\n")
 

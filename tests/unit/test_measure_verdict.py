@@ -174,3 +174,26 @@ def test_failed_trials_touch_only_their_own_figures(tmp_path: Path) -> None:
     assert summary.verdict.doubts("l2:proxy_arp=controller", "http")
     assert not summary.verdict.doubts("l2:proxy_arp=controller", "ping")
     assert not summary.verdict.doubts("bare", "http")
+
+
+def with_retransmits(tmp_path: Path, name: str, **shares: float) -> list[str]:
+    taken = [replace(s, value=shares.get(s.design, 0.0)) if s.metric == "retransmits" else s for s in samples(DESIGNS)]
+    return [r.text for r in summarise(read_folder(store(tmp_path / name, run_json(DESIGNS), taken))).verdict.reasons]
+
+
+def test_retransmits_far_from_the_others_are_a_reason(tmp_path: Path) -> None:
+    assert with_retransmits(tmp_path, "far", l2=0.0005, bare=0.00004) == [
+        "l2:proxy_arp=controller, tcp_stream: 0.050% of the segments were sent again, 0.004% or fewer in all others"]
+
+
+def test_drops_are_what_incast_is_about(tmp_path: Path) -> None:
+    shares = {"l2": 0.0005, "bare": 0.00004}
+    taken = [replace(s, workload="incast:senders=3", value=shares[s.design]) for s in samples(["bare", "l2"])
+             if s.metric == "retransmits"]
+    run = run_json(["bare", "l2"], ["incast:senders=3"])
+    assert summarise(read_folder(store(tmp_path / "run", run, taken))).verdict.trusted
+
+
+def test_retransmits_like_the_others_and_single_ones_are_none(tmp_path: Path) -> None:
+    assert with_retransmits(tmp_path, "like", l2=0.0005, bare=0.0001) == []
+    assert with_retransmits(tmp_path, "single", l2=0.0001) == []
