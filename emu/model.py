@@ -55,7 +55,7 @@ class Scenario:
     delay: float = 0.0
     jitter: float = 0.0
     loss: float = 0.0
-    links: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    links: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     mtu: int = 1500
     pod_cidr: str = "10.0.0.0/16"
     node_cidr: str = "192.168.0.0/16"
