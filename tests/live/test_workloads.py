@@ -18,6 +18,7 @@ from emu.measure.cost import PROCESSES, spent_ns
 from emu.measure.progress import Progress
 from emu.measure.results import Sample, read_folder
 from emu.measure.scripts import Lengths
+from emu.measure.trust import CONTROL
 from emu.measure.workloads import DEFAULT_WORKLOADS, WORKLOADS, parse_workload
 from emu.model import Scenario
 
@@ -42,7 +43,11 @@ def test_every_workload_gives_its_metrics_in_both_designs(samples: tuple[Sample,
     assert [sample.error for sample in samples if not sample.ok] == []
     workloads = [parse_workload(name) for name in NAMES]
     assert set(Counter((s.spec, s.workload, s.metric) for s in samples)) == {
-        (spec, workload.name, metric) for spec in SPECS for workload in workloads for metric in workload.all_metrics}
+        (spec, workload.name, metric)
+        for spec in (*SPECS, CONTROL)
+        for workload in workloads
+        for metric in workload.all_metrics
+    }
     for sample in samples:
         assert sample.value is not None
         assert sample.value > 0 or sample.metric.endswith(("loss", "retransmits", "_controller", "_softirq"))

@@ -16,7 +16,6 @@ from emu.measure.metrics import METRICS
 from emu.measure.results import ResultFolder, Sample, spec_of
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "measure"
-"""A real run of four designs in ten blocks."""
 
 PARAMS: Mapping[str, dict[str, str]] = {
     "bare": {},
