@@ -80,7 +80,12 @@ class OutputFolder:
 
     def write_json(self, name: str, document: Mapping[str, Any]) -> Path:
         """Put a JSON document in place at once."""
-        return self.write(name, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        return self.write(name, json_text(document))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """A document as JSON files have it."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def refuse_impossible(path: Path) -> None:

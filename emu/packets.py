@@ -22,6 +22,8 @@ FRAGMENTATION_NEEDED = 4
 """Code of an unreachable."""
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP = 0x0800, 0x0806
+ETHERNET_HEADER_BYTES, IP_HEADER_BYTES, ICMP_HEADER_BYTES, UDP_HEADER_BYTES = 14, 20, 8, 8
+"""Sizes without options, which is how the kernels of a lab send."""
 ICMP, TCP, UDP = 1, 6, 17
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 VXLAN_PORTS = frozenset({8472, 4789})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import pkgutil
 import platform
 from collections.abc import Mapping, Sequence
@@ -24,9 +23,9 @@ from emu.live.judge import Verdict, judge
 from emu.live.lab import Lab
 from emu.live.tracing import trace
 from emu.model import Plan
-from emu.output import OutputFolder
+from emu.output import OutputFolder, json_text
 from emu.walk.document import document
-from emu.walk.model import Walk
+from emu.walk.model import Step, Walk
 from emu.walk.topology import topology
 
 TITLE = "An illustrated guide to container networks"
@@ -49,7 +48,7 @@ def write_walk(out: Path, walk: Walk, frames: Sequence[Frame], about: Mapping[st
     title = f"{REQUEST_WORDS[walk.request]} from {walk.src} to {walk.dst}"
     files: dict[str, str | bytes] = {
         "walk.pcapng": capture_file(walk, frames),
-        "walk.json": json.dumps(document(walk), indent=1, ensure_ascii=False) + "\n",
+        "walk.json": json_text(document(walk)),
         "walk.svg": ladder.draw(walk),
         "walk.html": page.render(title, [chapter_of(walk)], about, ()),
     }
@@ -61,15 +60,14 @@ def write_walk(out: Path, walk: Walk, frames: Sequence[Frame], about: Mapping[st
 
 def capture_file(walk: Walk, frames: Sequence[Frame]) -> bytes:
     """All frames captured, as pcapng; those of the walk with a comment that says what happened."""
-    comments = {step.pcap_frame: _comment(walk, step.index) for step in walk.steps}
+    comments = {step.pcap_frame: _comment(walk, step) for step in walk.steps}
     return pcapng.document(topology(walk.plan).points(), frames, comments)
 
 
-def _comment(walk: Walk, index: int) -> str:
-    step = walk.step(index)
+def _comment(walk: Walk, step: Step) -> str:
     packet = walk.packet(step.packet)
     said = "; ".join(filter(None, (step.fate, step.note, step.decided_by)))
-    return f"step {index} of {len(walk.steps)}, packet {packet.number} '{packet.title}': {said}"
+    return f"step {step.index} of {len(walk.steps)}, packet {packet.number} '{packet.title}': {said}"
 
 
 def about_lab(lab: Lab, command: str) -> dict[str, str]:

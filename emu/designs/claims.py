@@ -7,9 +7,8 @@ from typing import Any
 
 from emu.claims import Claim, Ordered, Ping, Prints, Probe, Reaches, Seen, Transfers, Uninvolved, Unseen
 from emu.model import BROADCAST_MAC, SWITCH, Hop, Plan
-from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REPLY, ECHO_REQUEST
+from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REPLY, ECHO_REQUEST, ICMP_HEADER_BYTES, IP_HEADER_BYTES
 
-IP_HEADER_BYTES, ICMP_HEADER_BYTES = 20, 8
 TRANSFER_BYTES = 4 << 20
 UNINVOLVED_PINGS = 20
 PING = ("ping", "-n", "-M", "do", "-c", "1")

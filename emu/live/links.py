@@ -21,8 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emu.model import Shape
-
-ETHERNET_HEADER_BYTES = 14
+from emu.packets import ETHERNET_HEADER_BYTES
 
 QUEUE_MS, LEAST_QUEUE_FRAMES = 50.0, 10
 """What waits for a link of a given rate: so many milliseconds of it, and room for so many frames at the least."""

@@ -11,10 +11,11 @@ from emu.live.explain import explain
 from emu.live.lab import Lab
 from emu.live.process import wait_until
 from emu.live.servers import WEB_PORT, start, web_server
+from emu.packets import ICMP_HEADER_BYTES, IP_HEADER_BYTES
 from emu.walk.join import in_order, join
 from emu.walk.model import Walk
 from emu.walk.tell import Journeys, tell
-from emu.walk.topology import topology
+from emu.walk.topology import Topology, topology
 
 REQUESTS = ("http", "ping", "full-ping", "arp")
 TOOLS = ("curl", "ping", "nginx")
@@ -22,9 +23,6 @@ TOOLS = ("curl", "ping", "nginx")
 
 _PATIENCE_S = 5
 """How long a request may go unanswered. Answers take milliseconds, in an emulated machine a tenth of a second."""
-
-
-_IP_AND_ICMP_BYTES = 20 + 8
 
 
 @dataclass(frozen=True)
@@ -37,19 +35,18 @@ class Recording:
 
 def trace(lab: Lab, src: str, dst: str, request: str) -> tuple[Walk, Recording]:
     """Make a request from ``src`` to ``dst`` (names of machines) in a cold lab and tell its walk."""
-    recording = record(lab, src, dst, request)
     there = topology(lab.plan)
+    recording = _record(lab, there, src, dst, request)
     journeys = Journeys(lab.plan, there, join(there, recording.frames))
     paths = {ends: lab.path(*ends) for ends in ((src, dst), (dst, src))}
     answers = explain(lab, journeys.questions())
     return tell(journeys, request, (src, dst), paths, answers, recording.problem), recording
 
 
-def record(lab: Lab, src: str, dst: str, request: str) -> Recording:
+def _record(lab: Lab, there: Topology, src: str, dst: str, request: str) -> Recording:
     """Make a request from cold caches and capture it at every interface of the lab."""
     server = start(lab, dst, web_server(lab.plan.address(dst))) if request == "http" else None
     lab.cool()
-    there = topology(lab.plan)
     number = lab.capture(there.points())
     try:
         problem = _SEND[request](lab, src, dst)
@@ -81,7 +78,7 @@ def _connections(lab: Lab, name: str) -> str:
 def _full_ping(lab: Lab, src: str, dst: str) -> str:
     """A ping as large as the sender's own interface takes, which nobody may fragment."""
     mtu = next(device.mtu for device in lab.plan.by_name[src].devices if device.name == "eth0")
-    return _ping(lab, src, dst, "-M", "do", "-s", str(mtu - _IP_AND_ICMP_BYTES))
+    return _ping(lab, src, dst, "-M", "do", "-s", str(mtu - IP_HEADER_BYTES - ICMP_HEADER_BYTES))
 
 
 def _ping(lab: Lab, src: str, dst: str, *options: str) -> str:

@@ -324,8 +324,9 @@ def _budget(bench: Bench, warnings: list[str], progress: Progress) -> Budget | N
     """A design's latency budget. One that fails is ``None`` and a warning."""
     progress.step(f"latency budget of {bench.spec}")
     name = f"budget-{bench.lab.plan.design}"
+    src, dst = bench.endpoints
     try:
-        return measure_budget(bench.lab, *bench.endpoints, "ping", BUDGET_REPEATS, lambda done: bench.keep(name, done))
+        return measure_budget(bench.lab, src, dst, "ping", BUDGET_REPEATS, lambda done: bench.keep(name, src, done))
     except EmuError as error:
         warnings.append(f"no latency budget of {bench.spec}: {error}")
         progress.say(warnings[-1])

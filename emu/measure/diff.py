@@ -7,7 +7,7 @@ both (Efron 1979). Beside it stands the change of the ratio to bare: what is the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,8 +18,8 @@ from emu.measure.blocks import MINIMUM_BLOCKS
 from emu.measure.metrics import METRICS
 from emu.measure.results import Stored
 from emu.measure.stats import LEVEL, Estimate, interval_entry
-from emu.measure.summary import Cell, Summary, summarise
-from emu.measure.words import differs, ratio_text
+from emu.measure.summary import REFERENCE, Cell, Summary, summarise
+from emu.measure.words import columns, differs, ratio_text
 from emu.model import Scenario
 
 FORMAT = "emu-diff/1"
@@ -75,7 +75,7 @@ def compare_runs(a: Stored, b: Stored) -> Difference:
 
 def _change(a: Cell, b: Cell, seed: int) -> Change:
     ratios = None
-    if a.ratios and b.ratios and a.design != "bare":
+    if a.ratios and b.ratios and a.design != REFERENCE:
         ratios = independent_ratio(np.array(b.ratios), np.array(a.ratios), seed)
     values = independent_ratio(_blocks(b), _blocks(a), seed)
     return Change(a.spec, a.workload, a.metric, a.median.value, b.median.value, values, ratios)
@@ -179,7 +179,7 @@ def render(difference: Difference, regressions: Iterable[Change]) -> str:
                 "REGRESSION" if change in failed else _word(change),
             )
         )
-    return "\n".join([*_columns(rows), *(f"beware: {warning}" for warning in difference.warnings)])
+    return "\n".join([*columns(rows), *(f"beware: {warning}" for warning in difference.warnings)])
 
 
 def _word(change: Change) -> str:
@@ -188,8 +188,3 @@ def _word(change: Change) -> str:
     if not differs(change.change):
         return "no difference shown"
     return "worse" if change.worse_by > 0 else "better"
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]

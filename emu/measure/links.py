@@ -13,9 +13,9 @@ from statistics import StatisticsError, median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from emu.errors import LabError
-from emu.live.links import ETHERNET_HEADER_BYTES
 from emu.measure.parsers import BadOutput, parse_ping
 from emu.model import Shape
+from emu.packets import ETHERNET_HEADER_BYTES, IP_HEADER_BYTES, UDP_HEADER_BYTES
 
 if TYPE_CHECKING:
     from emu.measure.running import Bench
@@ -34,7 +34,6 @@ PINGS, PING_INTERVAL_S, PING_BYTES, PING_SHARE = 500, 0.002, 98, 0.1
 FLOOD_S, LONGEST_FLOOD_S, FLOOD_FRAMES, OFFERED = 1.5, 15.0, 100, 1.2
 """How long a rate is measured: longer where that is not so many frames, up to a limit. Offered is a fifth more."""
 FIRST_PINGS = 20
-UDP_HEADERS_BYTES = 28
 
 QUARTILES_APART = 1.349
 """How far the quartiles of a normal distribution are apart, in standard deviations."""
@@ -150,10 +149,7 @@ def _pinged(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> di
             if not bench.lab[src].run(["ping", "-n", "-c", "1", "-W", "2", address], timeout_s=PATIENCE_S).returncode:
                 break
         done = bench.lab[src].run(argv, timeout_s=PINGS * interval_s + PATIENCE_S)
-        bench.folder.add_call("links-ping", {
-            "design": bench.spec, "machine": src, "argv": argv, "returncode": done.returncode, "stdout": done.stdout,
-            "stderr": done.stderr,
-        })
+        bench.keep("links-ping", src, done)
         readings = parse_ping(done.stdout, done.stderr, done.returncode)
         rtts_us = [reading.value for reading in readings if reading.metric == "rtt"]
         lost = next(reading.value for reading in readings if reading.metric == "loss")
@@ -169,7 +165,8 @@ def _rate(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> floa
     if not kept:
         return "with all frames lost there is no rate to measure"
     try:
-        flooded = bench.lab.flood(src, dst, mtu - UDP_HEADERS_BYTES, rate_bps * OFFERED / kept, flood_s(rate_bps, mtu))
+        payload_bytes = mtu - IP_HEADER_BYTES - UDP_HEADER_BYTES
+        flooded = bench.lab.flood(src, dst, payload_bytes, rate_bps * OFFERED / kept, flood_s(rate_bps, mtu))
     except LabError as error:
         return str(error)
     return flooded.received_bytes * 8 / flooded.seconds

@@ -12,11 +12,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from emu.live.links import ETHERNET_HEADER_BYTES
 from emu.measure.budget import Budget
 from emu.measure.stats import Estimate
 from emu.measure.summary import REFERENCE, Cell, Summary
 from emu.measure.words import DASH, QUESTIONS, number, ratio_text
+from emu.packets import ETHERNET_HEADER_BYTES
 
 ORDER = (REFERENCE, "l2", "routed", "overlay")
 """From the fastest on, as most of the studies have them."""

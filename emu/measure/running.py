@@ -61,10 +61,10 @@ class Bench:
             raise LabError(f"{self.spec}: this scenario has no two endpoints on two nodes to measure between")
         return endpoints
 
-    def keep(self, what: str, done: Completed) -> None:
-        """Keep a call on the first endpoint that is no trial in ``raw/``."""
+    def keep(self, what: str, machine: str, done: Completed, **more: object) -> None:
+        """Keep a call of a tool on a machine in ``raw/``, and what ``more`` there is to know of it."""
         self.folder.add_call(what, {
-            "design": self.spec, "machine": self.endpoints[0], "argv": list(done.argv), "returncode": done.returncode,
+            "design": self.spec, "machine": machine, **more, "argv": list(done.argv), "returncode": done.returncode,
             "stdout": done.stdout, "stderr": done.stderr,
         })
 
@@ -136,10 +136,7 @@ class Bench:
         started = self.now()
         completed = self.lab.run_together([(call.machine, call.argv) for call in calls], timeout_s)
         for call, done in zip(calls, completed, strict=True):
-            self.folder.add_call(f"{workload.kind}-{self.design}", {
-                "design": self.spec, "machine": call.machine, "trial": trial.index, "t": started,
-                "argv": list(call.argv), "returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr,
-            })
+            self.keep(f"{workload.kind}-{self.design}", call.machine, done, trial=trial.index, t=started)
         return completed
 
     def _sample(self, trial: Trial, metric: str, value: float | None, error: str | None) -> Sample:
@@ -167,8 +164,9 @@ def ask_versions(bench: Bench, workloads: Sequence[Workload]) -> dict[str, str]:
 
 def ask(bench: Bench, what: str, argv: Sequence[str]) -> str:
     """What a command on the first endpoint prints, errors included; the call is kept in ``raw/``."""
-    done = bench.lab[bench.endpoints[0]].run(list(argv), timeout_s=PATIENCE_S)
-    bench.keep(f"about-{what}", done)
+    machine = bench.endpoints[0]
+    done = bench.lab[machine].run(list(argv), timeout_s=PATIENCE_S)
+    bench.keep(f"about-{what}", machine, done)
     return done.stdout + done.stderr
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emu.measure.summary import REFERENCE, Cell, Summary
-from emu.measure.words import Question, control_text, number, questions, ratio_text
+from emu.measure.words import Question, columns, control_text, number, questions, ratio_text
 
 
 def table(summary: Summary) -> str:
@@ -13,8 +13,7 @@ def table(summary: Summary) -> str:
     rows = [["", *(f"{question.heading}, {question.unit}" for question in asked)]]
     for spec in summary.specs:
         rows.append([spec, *(_text(_cell(summary, spec, question), question) for question in asked)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(asked) + 1)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = columns(rows)
     if any(cell.ratio is not None for cell in summary.cells.values()):
         lines.append(f"x: ratio to {REFERENCE}; above 1 is worse for times, below 1 for rates")
     if summary.control:

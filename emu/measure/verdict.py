@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emu.live.links import ETHERNET_HEADER_BYTES
 from emu.measure.blocks import MINIMUM_BLOCKS
 from emu.measure.links import link_faults
 from emu.measure.parsers import PINNED_CONGESTION_CONTROL
 from emu.measure.results import Sample
+from emu.packets import ETHERNET_HEADER_BYTES
 
 MOST_RETRANSMITS = 0.001
 """Share of segments sent again from which on a stream is held back by drops rather than by the design."""

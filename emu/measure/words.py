@@ -122,6 +122,12 @@ def differs(ratio: Estimate) -> bool:
     return ratio.interval is not None and not ratio.interval[0] <= 1 <= ratio.interval[1]
 
 
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table for a terminal; all rows are of one length."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def control_text(control: Control) -> str:
     """What came of bare against bare, in one line."""
     ratios = (f"{workload} {metric} {ratio_text(ratio)}" for (workload, metric), ratio in control.ratios.items())

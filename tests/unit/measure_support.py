@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -124,7 +124,7 @@ class FakeLab:
 
     def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
         self.log.append(f"run {argv[0]}")
-        return self.answer(argv)
+        return replace(self.answer(argv), argv=tuple(argv))  # as of a real lab
 
     def run_together(self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float) -> list[Completed]:
         return [self.run(argv, timeout_s) for _, argv in commands]
