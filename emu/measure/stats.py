@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from emu.measure.blocks import MINIMUM_BLOCKS
 
 LEVEL = 0.95
-SEQUENTIAL_LEVEL = 0.968
+SEQUENTIAL_LEVEL = 0.964
 """What intervals are made at to cover ``LEVEL`` where their being narrow ended the measuring."""
 
 
