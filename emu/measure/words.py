@@ -130,8 +130,12 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def control_text(control: Control) -> str:
     """What came of bare against bare, in one line."""
+    if not control.p:
+        outcome = "too few blocks to tell"
+    else:
+        outcome = "they differ" if control.reasons() else "no difference shown"
     ratios = (f"{workload} {metric} {ratio_text(ratio)}" for (workload, metric), ratio in control.ratios.items())
-    return f"control: {REFERENCE} against {REFERENCE}: {', '.join(ratios)}"
+    return f"control: {REFERENCE} against {REFERENCE}: {outcome}: {', '.join(ratios)}"
 
 
 def claim(cell: Cell, question: Question, label: str) -> str:

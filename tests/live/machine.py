@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from emu.live.tree import RunningTree, running_trees
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LEFT_AFTER_S = 5.0
@@ -33,6 +36,16 @@ def wait_for(what: str, condition: Callable[[], bool], deadline_s: float = 300.0
         if time.monotonic() > end:
             raise AssertionError(f"in vain: {what}")
         time.sleep(0.05)
+
+
+def our_labs() -> list[RunningTree]:
+    """Labs that this very process has started: it, unshare, the lab's init."""
+    return [tree for tree in running_trees() if parent_of(parent_of(tree.init_pid)) == os.getpid()]
+
+
+def parent_of(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in status if line.startswith("PPid:")))
 
 
 def assert_nothing_left(before: Snapshot) -> None:

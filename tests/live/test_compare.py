@@ -20,7 +20,6 @@ from emu.designs import plans_for
 from emu.errors import UsageError
 from emu.live.cpu import look
 from emu.live.lab import Lab
-from emu.live.tree import RunningTree, running_trees
 from emu.measure.blocks import PROFILES, Profile
 from emu.measure.compare import compare
 from emu.measure.metrics import METRICS
@@ -32,6 +31,7 @@ from emu.measure.sequential import UNREACHED, Goal
 from emu.measure.summary import summarise
 from emu.measure.workloads import DEFAULT_WORKLOADS, WORKLOADS
 from emu.model import Scenario
+from tests.live.machine import our_labs
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DESIGNS = ["bare", "overlay"]
@@ -66,16 +66,6 @@ class Steps(Progress):
 def run_compare(out: Path, progress: Progress | None = None, workloads: tuple[str, ...] = DEFAULT_WORKLOADS) -> Path:
     return compare(plans_for(DESIGNS, Scenario(), []), workloads, "tiny", out, ["emu", "compare"],
                    progress or Progress(io.StringIO()))
-
-
-def our_labs() -> list[RunningTree]:
-    """Labs that this very process has started: it, unshare, the lab's init."""
-    return [tree for tree in running_trees() if parent_of(parent_of(tree.init_pid)) == os.getpid()]
-
-
-def parent_of(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in status if line.startswith("PPid:")))
 
 
 def test_compare_leaves_a_whole_result_folder(tmp_path: Path) -> None:
