@@ -34,6 +34,7 @@ PINGS, PING_INTERVAL_S, PING_BYTES, PING_SHARE = 500, 0.002, 98, 0.1
 FLOOD_S, LONGEST_FLOOD_S, FLOOD_FRAMES, OFFERED = 1.5, 15.0, 100, 1.2
 """How long a rate is measured: longer where that is not so many frames, up to a limit. Offered is a fifth more."""
 FIRST_PINGS = 20
+LOST_PINGS = "loss of pings"
 
 QUARTILES_APART = 1.349
 """How far the quartiles of a normal distribution are apart, in standard deviations."""
@@ -82,7 +83,7 @@ def expected(first: Shape, second: Shape, mtu: int) -> Iterator[tuple[str, str, 
     if first.loss or second.loss:
         lost = 1 - ((1 - first.loss / 100) * (1 - second.loss / 100)) ** 2
         fewest, most = binomial_range(PINGS, lost, LOSS_CHANCE)
-        yield "loss of pings", "1", lost, fewest / PINGS, most / PINGS
+        yield LOST_PINGS, "1", lost, fewest / PINGS, most / PINGS
 
 
 def flood_s(rate_bps: float, mtu: int) -> float:
@@ -153,9 +154,9 @@ def _pinged(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> di
         readings = parse_ping(done.stdout, done.stderr, done.returncode)
         rtts_us = [reading.value for reading in readings if reading.metric == "rtt"]
         lost = next(reading.value for reading in readings if reading.metric == "loss")
-        return {"round trip": median(rtts_us), "jitter": jitter_us(rtts_us), "loss of pings": lost}
+        return {"round trip": median(rtts_us), "jitter": jitter_us(rtts_us), LOST_PINGS: lost}
     except (BadOutput, LabError, StatisticsError) as error:
-        return dict.fromkeys(("round trip", "jitter", "loss of pings"), str(error))
+        return dict.fromkeys(("round trip", "jitter", LOST_PINGS), str(error))
 
 
 def _rate(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> float | str:
@@ -177,6 +178,11 @@ def link_faults(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     its links has none."""
     return [(check["design"], f"{check['design']}: {_told(check)}") for check in run.get("links", ())
             if check["achieved"] is None or not check["low"] <= check["achieved"] <= check["high"]]
+
+
+def lost_pings(run: Mapping[str, Any]) -> float:
+    """The share of pings that links were asked to lose, there and back; 0 where they are to lose none."""
+    return max((check["asked"] for check in run.get("links", ()) if check["quantity"] == LOST_PINGS), default=0.0)
 
 
 def links_text(run: Mapping[str, Any]) -> str:

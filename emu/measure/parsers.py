@@ -31,6 +31,10 @@ class BadOutput(Exception):
     """A tool's output holds no measurement; the text says why in one line."""
 
 
+UNANSWERED = "nothing was answered"
+"""How the text begins where packets got lost, or must have been."""
+
+
 def _last_words(stdout: str, stderr: str) -> str:
     """The last line a tool printed, preferably on standard error, for a message to a person."""
     for text in (stderr, stdout):
@@ -93,7 +97,7 @@ def parse_single_ping(stdout: str, stderr: str, returncode: int) -> list[Reading
     """iputils' ``ping -n -c 1``: the time from sending one packet to its answer, as ``latency``."""
     answer = _ECHO.search(stdout)
     if answer is None:
-        raise BadOutput(f"the packet was not answered (ping status {returncode}): {_last_words(stdout, stderr)}")
+        raise BadOutput(f"{UNANSWERED} (ping status {returncode}): {_last_words(stdout, stderr)}")
     return [Reading("latency", float(answer[2]) * 1000)]
 
 
@@ -130,7 +134,8 @@ def parse_wrk(stdout: str, stderr: str, returncode: int) -> list[Reading]:
         raise BadOutput("wrk counted errors: " + ", ".join(f"{n} {kind}" for kind, n in errors.items() if n))
     histogram = [(float(value), int(count)) for value, count in _LATENCY.findall(stdout)]
     if requests == 0 or duration_us == 0 or not histogram:
-        raise BadOutput(f"wrk had {requests} answers in {duration_us / 1e6:.2f} s")
+        raise BadOutput(f"{UNANSWERED if requests == 0 else 'no times were printed'}: wrk had {requests} answers in "
+                        f"{duration_us / 1e6:.2f} s")
     latencies = spread_evenly(histogram, VALUES_PER_TRIAL)
     return [Reading("rate", requests / duration_us * 1e6), *(Reading("latency", value) for value in latencies)]
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from emu.measure.blocks import MINIMUM_BLOCKS
-from emu.measure.links import link_faults
-from emu.measure.parsers import PINNED_CONGESTION_CONTROL
+from emu.measure.links import binomial_range, link_faults, lost_pings
+from emu.measure.parsers import PINNED_CONGESTION_CONTROL, UNANSWERED
 from emu.measure.results import Sample
+from emu.measure.scripts import Lengths
+from emu.measure.workloads import workloads_named
 from emu.packets import ETHERNET_HEADER_BYTES
 
 MOST_RETRANSMITS = 0.001
@@ -29,6 +31,9 @@ SMALL_BUFFER_BYTES = 4 << 20
 
 INCAST = "incast"
 """Drops are what this workload is about, no fault of the run."""
+
+LOSS_EXPLAINS = 1e-4
+"""How often links that lose just what was asked leave more trials unanswered than is put down to them."""
 
 STREAMS = ("tcp_stream", "udp_stream", "rr_under_load", INCAST)
 """Workloads that send in bursts."""
@@ -85,11 +90,12 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
     facts = {design["spec"]: design["facts"] for design in measured}
     tunnels = {design["spec"]: frozenset(design.get("tunnels", ())) for design in measured}
     asked_offload = run["scenario"].get("offload", "off") == "on"
+    failed, unlucky = _failures(run, samples)
     asked_losses = any(run["scenario"].get(name) for name in ("bw", "loss", "links"))
     reasons = (
         *([Reason(INTERRUPTED, "interrupted")] if was_interrupted(run) else []),
         *_too_few_blocks(samples, list(facts), run["workloads"], planned_blocks(run)),
-        *_failures(samples),
+        *failed,
         *_unequal(facts),
         *_other_offloads(facts, tunnels, asked_offload),
         *(Reason(f"{spec}: {len(errors)} controller errors, the first: {errors[0]}", "controller errors", spec)
@@ -100,7 +106,7 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *(Reason(text, "other links", spec) for spec, text in link_faults(run)),
         *found,
     )
-    return Verdict(reasons, (*_notes(run, facts, tunnels, torn), *noted))
+    return Verdict(reasons, (*_notes(run, facts, tunnels, torn), *unlucky, *noted))
 
 
 def planned_blocks(run: Mapping[str, Any]) -> int:
@@ -147,15 +153,32 @@ def _lacking_blocks(good: int, run: int, planned: int) -> str:
     return f"{run} of the {planned} blocks planned were run" if run < planned else ""
 
 
-def _failures(samples: Sequence[Sample]) -> list[Reason]:
-    failed = [sample for sample in samples if not sample.ok]
-    counts = Counter((spec, workload) for spec, workload, _ in {(s.spec, s.workload, s.trial) for s in failed})
-    first = {(s.spec, s.workload): s.error for s in reversed(failed)}
-    return [
-        Reason(f"{spec}, {workload}: {count} trials failed, the first: {first[spec, workload]}",
-               "failed trials", spec, workload)
-        for (spec, workload), count in counts.items()
-    ]
+def _failures(run: Mapping[str, Any], samples: Sequence[Sample]) -> tuple[list[Reason], list[str]]:
+    """Trials that failed, as reasons; and as notes those without an answer, where links that are to lose frames explain
+    so many."""
+    reasons, notes = [], []
+    trials = Counter((spec, workload) for spec, workload, _ in {(s.spec, s.workload, s.trial) for s in samples})
+    failed: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    for sample in samples:
+        if not sample.ok:
+            failed[sample.spec, sample.workload].setdefault(sample.trial, str(sample.error))
+    for (spec, workload), errors in failed.items():
+        text = f"{spec}, {workload}: {len(errors)} trials failed, the first: {next(iter(errors.values()))}"
+        made, unanswered = trials[spec, workload], all(error.startswith(UNANSWERED) for error in errors.values())
+        if unanswered and len(errors) <= _most_unanswered(run, workload, made):
+            notes.append(f"{text}; links that lose what was asked for explain so many of {made}")
+        else:
+            reasons.append(Reason(text, "failed trials", spec, workload))
+    return reasons, notes
+
+
+def _most_unanswered(run: Mapping[str, Any], workload: str, trials: int) -> int:
+    """How many trials may come to nothing for want of a packet, or of a connection, that links were to lose."""
+    lost, known = lost_pings(run), workloads_named([workload])
+    if not lost or not known:
+        return 0
+    calls = known[workload].calls(Lengths(**run["profile"]["lengths"]))
+    return binomial_range(trials, 1 - (1 - lost) ** calls, 2 * LOSS_EXPLAINS)[1]
 
 
 def _unequal(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:

@@ -187,7 +187,7 @@ def test_iperf3_with_another_congestion_control_is_no_measurement() -> None:
         (parse_ping, read("ping_unanswered.txt"), "", "none was answered"),
         (parse_ping, "", "ping: connect: Network is unreachable", "Network is unreachable"),
         (parse_ping, "PING 10.0.3.2 (10.0.3.2) 56(84) bytes of data.\n", "", "no summary"),
-        (parse_single_ping, read("ping_unanswered.txt"), "", "not answered"),
+        (parse_single_ping, read("ping_unanswered.txt"), "", "nothing was answered"),
         (parse_wrk, read("wrk_errors.txt"), "", "10677 status"),
         (parse_wrk, "", "unable to connect to 10.0.3.2:80 Connection refused", "Connection refused"),
         (parse_wrk, read("wrk.txt").split("emu latency_us")[0], "", "answers in"),

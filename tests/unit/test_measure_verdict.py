@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from emu.measure.blocks import PROFILES
 from emu.measure.report import redraw
 from emu.measure.results import Sample, read_folder
 from emu.measure.summary import summarise
@@ -174,6 +175,31 @@ def test_failed_trials_touch_only_their_own_figures(tmp_path: Path) -> None:
     assert summary.verdict.doubts("l2:proxy_arp=controller", "http")
     assert not summary.verdict.doubts("l2:proxy_arp=controller", "ping")
     assert not summary.verdict.doubts("bare", "http")
+
+
+@pytest.mark.parametrize(
+    ("failed", "lost", "error", "excused"),
+    [
+        (1, 0.02, "nothing was answered (ping status 1): 1 packets transmitted, 0 received", True),
+        (20, 0.02, "nothing was answered (ping status 1): 1 packets transmitted, 0 received", False),
+        (1, 0.02, "wrk (status -9) printed no totals: it printed nothing", False),
+        (1, 0.0, "nothing was answered (ping status 1): 1 packets transmitted, 0 received", False),
+    ],
+)
+def test_trials_without_an_answer_are_no_fault_where_links_are_to_lose_so_much(
+    tmp_path: Path, failed: int, lost: float, error: str, excused: bool
+) -> None:
+    check = {"design": "bare", "src": "a", "dst": "b", "quantity": "loss of pings", "unit": "1", "asked": lost,
+             "low": 0.0, "high": 0.05, "achieved": lost, "error": None}
+    taken = samples(DESIGNS, blocks=10)
+    broken = [replace(next(s for s in taken if s.design == "l2" and s.workload == "http" and s.block == number % 10),
+                      trial=10_000 + number, value=None, ok=False, error=error) for number in range(failed)]
+    run = run_json(DESIGNS, links=[check] if lost else [])
+    run["profile"] = asdict(PROFILES["standard"])
+    verdict = summarise(read_folder(store(tmp_path / "run", run, [*taken, *broken]))).verdict
+    (told,) = [text for text in (*verdict.notes, *(r.text for r in verdict.reasons)) if "trials failed" in text]
+    assert verdict.trusted == excused
+    assert (told in verdict.notes) == excused
 
 
 def with_retransmits(tmp_path: Path, name: str, **shares: float) -> list[str]:
