@@ -125,19 +125,24 @@ def parse_wrk(stdout: str, stderr: str, returncode: int) -> list[Reading]:
     Any error that wrk counted fails the trial. wrk itself fills in requests that a stall of its closed loop
     kept from being sent ("coordinated omission"), which raises the tail and leaves the median.
     """
-    totals = _WRK_TOTALS.search(stdout)
-    if totals is None:
-        raise BadOutput(f"wrk (status {returncode}) printed no totals: {_last_words(stdout, stderr)}")
-    requests, duration_us = int(totals[1]), int(totals[2])
-    errors = dict(zip(("connect", "read", "write", "status", "timeout"), map(int, totals.groups()[2:]), strict=True))
-    if any(errors.values()):
-        raise BadOutput("wrk counted errors: " + ", ".join(f"{n} {kind}" for kind, n in errors.items() if n))
+    requests, duration_us = wrk_totals(stdout, stderr, returncode)
     histogram = [(float(value), int(count)) for value, count in _LATENCY.findall(stdout)]
     if requests == 0 or duration_us == 0 or not histogram:
         raise BadOutput(f"{UNANSWERED if requests == 0 else 'no times were printed'}: wrk had {requests} answers in "
                         f"{duration_us / 1e6:.2f} s")
     latencies = spread_evenly(histogram, VALUES_PER_TRIAL)
     return [Reading("rate", requests / duration_us * 1e6), *(Reading("latency", value) for value in latencies)]
+
+
+def wrk_totals(stdout: str, stderr: str, returncode: int) -> tuple[int, int]:
+    """How many requests wrk had answered, and in how many us; ``BadOutput`` if it counted an error, or says nothing."""
+    totals = _WRK_TOTALS.search(stdout)
+    if totals is None:
+        raise BadOutput(f"wrk (status {returncode}) printed no totals: {_last_words(stdout, stderr)}")
+    errors = dict(zip(("connect", "read", "write", "status", "timeout"), map(int, totals.groups()[2:]), strict=True))
+    if any(errors.values()):
+        raise BadOutput("wrk counted errors: " + ", ".join(f"{n} {kind}" for kind, n in errors.items() if n))
+    return int(totals[1]), int(totals[2])
 
 
 _TCP_COUNTERS = re.compile(r"^Tcp: (.+)$", re.MULTILINE)

@@ -26,6 +26,7 @@ from emu.measure.parsers import (
     parse_udp_probe,
     parse_wrk,
 )
+from emu.measure.web_schedule import SCHEDULE_REST_S, SCHEDULE_WARMUP_S, web_schedule_parser
 from emu.model import Plan
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ STREAM_PORT = 5201
 ECHO_PORT = 11111
 PING_INTERVAL_S = 0.002  # the shortest that ping allows anyone but root
 WEB_WARMUP_S = 0.15  # a run of wrk whose output is thrown away
-WRK_SCRIPT_PATH = "/run/emu/wrk.lua"
+WRK_SCRIPT_PATH, SCHEDULE_SCRIPT_PATH = "/run/emu/wrk.lua", "/run/emu/schedule.lua"
+HUNG_S = 2.0
+"""Beyond its length, how long a schedule goes on whose server answers nobody any more, before it is ended."""
 LOAD_LEAD_S = 0.4
 """How long a stream runs before latency under load is looked at: it fills the link first."""
 
@@ -143,6 +146,21 @@ def web(connections: int, path: str) -> Callable[[Ends, Lengths], Script]:
     return script
 
 
+def web_schedule(connections: int, path: str, per_second: int) -> Callable[[Ends, Lengths], Script]:
+    """wrk at a fixed schedule, which ends itself. Were no connection answered any more, none could: then an interrupt
+    does, and wrk prints all the same."""
+
+    def script(ends: Ends, lengths: Lengths) -> Script:
+        seconds = SCHEDULE_WARMUP_S + lengths.request_s + SCHEDULE_REST_S
+        (done,) = yield [Call(ends.source, (
+            *_ended_after(seconds + HUNG_S), "wrk", f"-t{connections}", f"-c{connections}", "-d1h",
+            "-s", SCHEDULE_SCRIPT_PATH, f"http://{ends.address}:{WEB_PORT}{path}",
+            "--", str(per_second), str(connections), f"{seconds:g}"))]
+        return web_schedule_parser(per_second, connections, lengths.request_s)(*_printed(done))
+
+    return script
+
+
 def web_connects(path: str) -> Callable[[Ends, Lengths], Script]:
     """wrk with a connection for each request, between two readings of how many the kernel has opened."""
 
@@ -157,8 +175,12 @@ def web_connects(path: str) -> Callable[[Ends, Lengths], Script]:
 
 
 def _wrk(seconds: float, connections: int, url: str) -> tuple[str, ...]:
-    return (*("timeout", "--preserve-status", "--signal=INT", "--kill-after=5", f"{seconds:g}"),
-            *("wrk", "-t1", f"-c{connections}", "-d1h", "-s", WRK_SCRIPT_PATH, url))
+    return (*_ended_after(seconds), *("wrk", "-t1", f"-c{connections}", "-d1h", "-s", WRK_SCRIPT_PATH, url))
+
+
+def _ended_after(seconds: float) -> tuple[str, ...]:
+    """What has a command interrupted after so long; its own status stays."""
+    return "timeout", "--preserve-status", "--signal=INT", "--kill-after=5", f"{seconds:g}"
 
 
 ECHO_LOG = "/run/emu/echo.csv"
@@ -228,7 +250,7 @@ def incast(ends: Ends, lengths: Lengths) -> Script:
 def rr_under_load(ends: Ends, lengths: Lengths) -> Script:
     """Pings while a TCP stream fills the link. Pings begin when it does, and those answered after it has ended, by
     the machine's clock, do not count."""
-    pings = ("timeout", "--preserve-status", "--signal=INT", f"{lengths.stream_s - LOAD_LEAD_S:g}",
+    pings = (*_ended_after(lengths.stream_s - LOAD_LEAD_S),
              "ping", "-D", "-n", "-i", str(PING_INTERVAL_S), "-W", "1", ends.address)
     stream = _stream(ends.source, ends.address, STREAM_PORT, lengths.stream_s, END_CLOCK)
     loaded, echo = yield [stream, Call(ends.source, ("sh", "-c", f"sleep {LOAD_LEAD_S}; exec {' '.join(pings)}"))]

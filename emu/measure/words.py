@@ -18,7 +18,7 @@ from emu.measure.workloads import Workload, workloads_named
 @dataclass(frozen=True)
 class Question:
     """A measured quantity as figures and tables name it. Values times ``scale`` are in ``unit``. ``varied``: the
-    heading beside parameters, where it is another one."""
+    heading beside parameters, where it is another one. ``unless``: a metric that leaves nothing to ask."""
 
     workload: str
     metric: str
@@ -27,6 +27,7 @@ class Question:
     unit: str
     scale: float = 1.0
     varied: str = ""
+    unless: str = ""
 
     def under(self, workload: Workload) -> Question:
         """The same asked of a workload that has parameters."""
@@ -46,6 +47,7 @@ QUESTIONS = (
     Question("tcp_rr", "rate", "request rate on one connection", "Requests, one connection", "1/s"),
     Question("tcp_stream", "throughput", "TCP throughput", "One TCP stream", "Gbit/s", 1e-9, "TCP streams"),
     Question("http", "rate", "HTTP request rate", "HTTP, eight connections", "1/s"),
+    Question("http", "latency", "HTTP request time", "HTTP at a schedule", "µs", unless="rate"),
     Question("udp_rr", "latency", "UDP echo time", "UDP echo", "µs"),
     Question("tcp_crr", "rate", "rate of requests with a connection each", "Connection a request", "1/s"),
     Question("udp_stream", "throughput", "loss-free UDP rate", "UDP without loss", "Gbit/s", 1e-9),
@@ -69,7 +71,9 @@ def questions(workloads: Iterable[str], asked: Sequence[Question] = QUESTIONS) -
     """Those ``asked`` that a run under ``workloads`` answers: of a workload with parameters too, which are named then.
     """
     named = workloads_named(workloads).values()
-    return [question.under(workload) for question in asked for workload in named if workload.kind == question.workload]
+    return [question.under(workload) for question in asked for workload in named
+            if workload.kind == question.workload and question.metric in workload.all_metrics
+            and question.unless not in workload.all_metrics]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from emu.measure.parsers import (
 from emu.measure.scripts import (
     ECHO_PORT,
     PING_INTERVAL_S,
+    SCHEDULE_SCRIPT_PATH,
     STREAM_PORT,
     WEB_WARMUP_S,
     WRK_SCRIPT_PATH,
@@ -36,6 +37,7 @@ from emu.measure.scripts import (
     Lengths,
     Script,
 )
+from emu.measure.web_schedule import SCHEDULE_REST_S, SCHEDULE_SCRIPT, SCHEDULE_WARMUP_S
 
 WEB_CONNECTIONS = 8
 LONGEST_SEARCH = 8
@@ -180,7 +182,15 @@ def _udp_stream(name: str, size: int) -> Workload:
     )
 
 
-def _http(name: str, size: int) -> Workload:
+def _http(name: str, size: int, per_second: int) -> Workload:
+    if per_second:
+        return Workload(
+            name, f"GET {_path(size)} {per_second} times a second in turns over {WEB_CONNECTIONS} kept connections, "
+            f"whatever the answers of {size} bytes do; latency counts from when a request was due (wrk and nginx)",
+            ("latency", "loss"), _WEB_TOOLS, scripts.web_schedule(WEB_CONNECTIONS, _path(size), per_second),
+            lambda lengths: 0.2 + SCHEDULE_WARMUP_S + lengths.request_s + SCHEDULE_REST_S, _web_servers,
+            {SCHEDULE_SCRIPT_PATH: SCHEDULE_SCRIPT},
+        )
     return Workload(
         name, f"GET {_path(size)} over {WEB_CONNECTIONS} kept connections in a closed loop, answers of {size} bytes "
         "(wrk and nginx)", ("rate", "latency"), _WEB_TOOLS, scripts.web(WEB_CONNECTIONS, _path(size)), _request_s,
@@ -225,7 +235,7 @@ DATAGRAM_BYTES = (1400, 64, 512, 1500)
 """1400 bytes fit one packet in every design; 1500 do not, and are cut into fragments."""
 
 SCHEDULES_PER_S = (0, 100, 200, 500, 1000, 2000, 5000, 10000)
-"""Messages a second at a fixed schedule; 0: none, the next message waits for the last one's echo."""
+"""Messages or requests a second at a fixed schedule; 0: none, the next one waits for the last one's answer."""
 
 KINDS: Mapping[str, Kind] = {
     "ping": Kind(_ping),
@@ -234,7 +244,7 @@ KINDS: Mapping[str, Kind] = {
     "tcp_crr": Kind(_tcp_crr, {"size": ANSWER_BYTES}),
     "tcp_stream": Kind(_tcp_stream, {"flows": tuple(range(1, 17))}),
     "udp_stream": Kind(_udp_stream, {"size": DATAGRAM_BYTES}),
-    "http": Kind(_http, {"size": ANSWER_BYTES}),
+    "http": Kind(_http, {"size": ANSWER_BYTES, "per_second": SCHEDULES_PER_S}),
     "first_packet": Kind(_first_packet),
     "rr_under_load": Kind(_rr_under_load),
     "incast": Kind(_incast, {"senders": tuple(range(2, 17))}),

@@ -12,12 +12,13 @@ import pytest
 
 from emu import Lab
 from emu.designs import plans_for
+from emu.live.servers import NGINX_FOLDER, start, web_server
 from emu.measure.blocks import PROFILES, Profile
 from emu.measure.compare import compare
 from emu.measure.cost import PROCESSES, spent_ns
 from emu.measure.progress import Progress
 from emu.measure.results import Sample, read_folder
-from emu.measure.scripts import Lengths
+from emu.measure.scripts import Ends, Lengths
 from emu.measure.trust import CONTROL
 from emu.measure.workloads import DEFAULT_WORKLOADS, WORKLOADS, parse_workload
 from emu.model import Scenario
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.live
 
 SPECS = ["bare", "overlay:backend=vxlan,outside=none"]
 NAMES = [*(name for name in WORKLOADS if name not in DEFAULT_WORKLOADS), "udp_rr:size=1500,per_second=500",
-         "tcp_rr:size=1500", "http:size=512", "tcp_stream:flows=3"]
+         "tcp_rr:size=1500", "http:size=512", "http:per_second=500", "tcp_stream:flows=3"]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,29 @@ def test_a_full_link_makes_packets_wait(samples: tuple[Sample, ...]) -> None:
 
     for spec in SPECS:
         assert median(spec, "rr_under_load", "rtt") > 2 * median(spec, "udp_rr", "latency")
+
+
+@pytest.mark.parametrize("design", ["bare", "overlay"])
+def test_a_stall_of_the_server_is_in_the_tail_of_a_schedule_as_often_as_requests_were_due_in_it(design: str) -> None:
+    """A server that stands still for 0.2 s: of 500 requests a second, those due in its first 0.15 s are late by 50 ms
+    or more, whatever else goes on. In a closed loop there are as many as connections, which are eight."""
+    workload = parse_workload("http:per_second=500")
+    with Lab(design) as lab:
+        assert lab.plan.endpoints
+        src, dst = lab.plan.endpoints
+        start(lab, dst, web_server(lab.plan.address(dst)))
+        for path, text in workload.files.items():
+            lab.write(path, text)
+        script = workload.script(Ends(src, dst, lab.plan.address(dst)), Lengths(20, 1.0, 1, 1))
+        (call,) = next(script)
+        nginx = f"$(cat {NGINX_FOLDER}/nginx.pid)"
+        stall = f"sleep 0.6; kill -STOP {nginx}; sleep 0.2; kill -CONT {nginx}"
+        done = lab.run_together([(call.machine, call.argv), (dst, ("sh", "-c", stall))], 60)
+    with pytest.raises(StopIteration) as end:
+        script.send(done[:1])
+    latencies = [reading.value for reading in end.value.value if reading.metric == "latency"]
+    assert len(latencies) == 100  # of 500, evenly ranked
+    assert sum(latency_us >= 50_000 for latency_us in latencies) >= 0.15 * 100 - 1
 
 
 @pytest.mark.parametrize("design", ["bare", "overlay"])

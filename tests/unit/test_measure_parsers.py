@@ -25,6 +25,7 @@ from emu.measure.parsers import (
     schedule_parser,
     since_intended_us,
 )
+from emu.measure.web_schedule import SCHEDULE_WARMUP_S, web_schedule_parser
 from tests.unit.measure_support import DATA
 
 Parser = Callable[[str, str, int], object]
@@ -43,7 +44,7 @@ def loaded_ping(stdout: str, stderr: str, returncode: int) -> list[Reading]:
 
 
 PARSERS = (parse_ping, parse_single_ping, loaded_ping, parse_wrk, parse_connects, parse_iperf3, parse_udp_probe,
-           parse_ping_pong, schedule_parser(1000))
+           parse_ping_pong, schedule_parser(1000), web_schedule_parser(200, 8, 0.3))
 
 
 def values(readings: list[Reading], metric: str) -> list[float]:
@@ -156,6 +157,54 @@ def test_a_lost_message_is_no_stall() -> None:
     assert since_intended_us([(at, at + 0.0001) for at in sent], 0.001, dropped=0) == pytest.approx([100, 1100, 1100])
 
 
+def test_a_web_schedule_counts_each_request_of_it_once_and_none_of_the_warm_up() -> None:
+    text = read("wrk_schedule.txt")
+    readings = web_schedule_parser(200, 8, 0.3)(text, "", 0)
+    latencies = values(readings, "latency")
+    counted = [float(line.split()[4]) for line in text.splitlines()
+               if line.startswith("emu answer") and 30 <= int(line.split()[2]) < 90]
+    assert latencies == sorted(counted)
+    assert len(latencies) == 60
+    assert values(readings, "loss") == [0]
+
+
+def keep(per_second: int, duration_s: float, service_us: float, stall: tuple[float, float] = (0, 0)) -> str:
+    """What wrk prints of a schedule over eight connections to a server that takes ``service_us`` for an answer on any
+    of them, and answers nobody for a while (from, to, in s)."""
+    lines, free_us = [], [0.0] * 8
+    for number in range(8, round((SCHEDULE_WARMUP_S + duration_s) * per_second)):
+        due_us = number * 1e6 / per_second
+        sent_us = max(due_us, free_us[number % 8])
+        begun_us = stall[1] * 1e6 if stall[0] * 1e6 <= sent_us < stall[1] * 1e6 else sent_us
+        free_us[number % 8] = begun_us + service_us
+        lines.append(f"emu answer {number} {sent_us - due_us:.1f} {begun_us + service_us - due_us:.1f}")
+    return "\n".join([*lines, TOTALS.format(0)])
+
+
+TOTALS = "emu requests 500 duration_us 1000000 connect 0 read 0 write 0 status {} timeout 0\n"
+
+
+def test_a_stall_makes_every_request_late_that_was_due_in_it() -> None:
+    text = keep(100, 1, 100, stall=(0.5, 0.7))
+    latencies = values(web_schedule_parser(100, 8, 1)(text, "", 0), "latency")
+    assert len(latencies) == 100
+    assert latencies[-20:] == pytest.approx(range(10_000, 200_001, 10_000), abs=400)  # each 10 ms before the next
+    assert max(latencies[:80]) < 400
+
+
+def test_a_request_without_an_answer_is_lost() -> None:
+    text = re.sub(r"^emu answer (30|60|90) .*\n", "", keep(100, 1, 100), flags=re.MULTILINE)
+    readings = web_schedule_parser(100, 8, 1)(text, "", 0)
+    assert values(readings, "loss") == pytest.approx([0.03])
+    assert len(values(readings, "latency")) == 97
+
+
+def test_a_server_too_slow_for_the_schedule_makes_no_measurement_and_one_just_fast_enough_does() -> None:
+    assert values(web_schedule_parser(500, 8, 1)(keep(500, 1, 15_900), "", 0), "loss") == [0]
+    with pytest.raises(BadOutput, match="of 500 requests at 500 a second 0 were not answered and 500 were sent"):
+        web_schedule_parser(500, 8, 1)(keep(500, 1, 18_000), "", 0)
+
+
 def test_under_load_what_was_answered_after_the_stream_does_not_count_and_what_is_missing_is_lost() -> None:
     text = read("ping_loaded.txt")
     everything = parse_loaded_ping(text, "", 0, 1e12)
@@ -199,6 +248,10 @@ def test_iperf3_with_another_congestion_control_is_no_measurement() -> None:
         (parse_ping_pong, read("sockperf.txt").rpartition("emu latency_us")[0], "", "another number of times"),
         (schedule_parser(1000), read("sockperf_down.txt"), "sockperf: No messages were received", "No messages"),
         (schedule_parser(1000), read("sockperf_schedule.txt").rpartition("\n4")[0], "", "its log has"),
+        (web_schedule_parser(200, 8, 0.3), read("wrk_schedule.txt").rpartition("emu requests")[0], "", "no totals"),
+        (web_schedule_parser(200, 8, 0.3), "", "schedule.lua: module 'ffi' not found", "'ffi' not found"),
+        (web_schedule_parser(200, 8, 0.3), TOTALS.format(3), "", "3 status"),
+        (web_schedule_parser(200, 8, 0.3), TOTALS.format(0), "", "not kept: .* 60 were not answered"),
         (parse_connects, read("wrk.txt"), "", "count of connections"),
         (parse_connects, re.sub(r"^(Tcp: 1 200 120000 -1) \d+", r"\1 0", read("wrk_connects.txt"), flags=re.M), "",
          "requests were answered over 0 connections"),

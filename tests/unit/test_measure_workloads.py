@@ -73,6 +73,9 @@ def test_names_are_canonical_and_parameters_reach_the_tools() -> None:
     (call,) = next(workload.script(ENDS, LENGTHS))
     assert "-m 512 " in call.argv[-1]
     assert "--mps 1000 " in call.argv[-1]
+    web = parse_workload("http:per_second=500,size=64")
+    (call,) = next(web.script(ENDS, LENGTHS))
+    assert call.argv[-5:] == ("http://10.0.3.2:80/64", "--", "500", "8", "0.8")  # warm-up and rest beside 0.4 s
     flows = next(parse_workload("tcp_stream:flows=3").script(ENDS, LENGTHS))
     assert [f"-p {port} " in call.argv[-1] for call, port in zip(flows, (5201, 5202, 5203), strict=True)] == [True] * 3
     assert [call.machine for call in next(parse_workload("incast").script(ENDS, LENGTHS))] == ["ctr-1", "ctr-2"]
@@ -98,6 +101,10 @@ def test_what_a_run_answers_is_named_with_its_parameters() -> None:
     assert [question.heading for question in questions(names)] == [
         "Round trip", "TCP streams (flows=4)", "One TCP stream"]
     assert questions(names)[1].noun == "TCP throughput (flows=4)"
+    assert [(question.workload, question.metric, question.heading) for question in
+            questions(["http", "http:per_second=500"])] == [
+        ("http", "rate", "HTTP, eight connections"),
+        ("http:per_second=500", "latency", "HTTP at a schedule (per_second=500)")]
     assert list(in_order([parse_workload("ping"), parse_workload("http")])) == ["ping", "http"]
 
 
