@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -85,6 +85,15 @@ def interrupt(lab: StartingLab) -> None:
     never(lab)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python leaves a signal ignored that was so when it started, as in the background of a shell script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("before", [0, 1, 7])
 def test_a_signal_ends_labs_that_come_up(before: int) -> None:
     """However many labs have begun when the signal comes."""
