@@ -33,7 +33,7 @@ from emu.measure.summary import REFERENCE
 from emu.measure.trust import CONTROL
 from emu.measure.usage import record
 from emu.measure.workloads import Workload
-from emu.model import UNSHAPED, Plan
+from emu.model import Plan
 
 REPORT_S = 8.0
 """About how long plots and report take, for the time left that is told."""
@@ -179,7 +179,7 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
         run["links"] = []  # a run that goes on has had others
         for bench in benches.values():
             if not bench.control:
-                run["links"] += _links(bench, progress)
+                run["links"] += check_links(bench, progress.step)
             bench.prepare(list(workloads.values()))
         folder.write_json("run.json", run)
         if run["precision"]:
@@ -204,13 +204,6 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
         run["ended"] = _utc(time.time())
         folder.write_json("run.json", run)
     return died
-
-
-def _links(bench: Bench, progress: Progress) -> list[dict[str, Any]]:
-    """What the links of a design are asked to be, and are."""
-    if any(port.shape != UNSHAPED for port in bench.lab.plan.switch.ports):
-        progress.step(f"measuring the links of {bench.spec}")
-    return check_links(bench)
 
 
 def _measure_until(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],
