@@ -23,9 +23,9 @@ from typing import NoReturn  # noqa: E402
 
 from emu.cli import guarded  # noqa: E402
 from emu.designs import DEFAULT_DESIGNS, plans_for  # noqa: E402
-from emu.errors import UsageError  # noqa: E402
+from emu.measure.asked import comparison_of  # noqa: E402
 from emu.measure.blocks import PROFILES  # noqa: E402
-from emu.measure.compare import compare, problems_of  # noqa: E402
+from emu.measure.compare import compare  # noqa: E402
 from emu.measure.progress import Progress  # noqa: E402
 from emu.measure.results import read_folder  # noqa: E402
 from emu.measure.summary import Summary, summarise  # noqa: E402
@@ -50,10 +50,8 @@ def measure(about: str, workloads: Sequence[str]) -> tuple[Path, Summary]:
     scenario, problems = read(given, arguments.scenario)
     plans = plans_for(arguments.designs or DEFAULT_DESIGNS, scenario, problems)
     out = arguments.out or CHECKOUT / "results" / default_name(datetime.now(timezone.utc), kind)
-    problems += problems_of(plans, workloads, arguments.profile, out)
-    if problems:
-        raise UsageError(*problems)
-    folder = compare(plans, workloads, arguments.profile, out, sys.argv, Progress(sys.stderr))
+    asked = comparison_of(plans, workloads, arguments.profile, out, problems)
+    folder = compare(asked, sys.argv, Progress(sys.stderr))
     return folder, summarise(read_folder(folder))
 
 

@@ -1,8 +1,10 @@
-"""Marks every test below tests/live, and skips those where an ordinary user may not make namespaces."""
+"""Marks every test below tests/live, skips those where an ordinary user may not make namespaces, and has signals end
+what tests start, however the run itself was started."""
 
 from __future__ import annotations
 
 import os
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +18,14 @@ LIVE = Path(__file__).with_name("live")
 @cache
 def _lab_namespaces() -> Finding:
     return examine().finding("lab namespaces")
+
+
+def pytest_configure() -> None:
+    """A shell without job control has what it starts in the background ignore SIGINT, nohup SIGHUP, and whatever tests
+    start would do so too. A handler is not handed on (execve(2)); this one does what ignoring does."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

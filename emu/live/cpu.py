@@ -20,7 +20,7 @@ _KERNEL_THREADS = 2
 
 
 @dataclass(frozen=True)
-class Usage:
+class CpuTime:
     """CPU time over a while, in CPU seconds; ``wall_s`` in seconds. ``outside_s``: by processes of others, a bit below
     0 where the samples of ticks happen to miss some; ``steal_s``: taken by the hypervisor."""
 
@@ -29,12 +29,12 @@ class Usage:
     outside_s: float
     steal_s: float
 
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(self.wall_s + other.wall_s, self.busy_s + other.busy_s, self.outside_s + other.outside_s,
+    def __add__(self, other: CpuTime) -> CpuTime:
+        return CpuTime(self.wall_s + other.wall_s, self.busy_s + other.busy_s, self.outside_s + other.outside_s,
                      self.steal_s + other.steal_s)
 
 
-NONE = Usage(0, 0, 0, 0)
+NONE = CpuTime(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Snapshot:
     steal_s: float
     known_s: float
 
-    def since(self, earlier: Snapshot) -> Usage:
+    def since(self, earlier: Snapshot) -> CpuTime:
         """What was used between two snapshots."""
         processes_s = self.processes_s - earlier.processes_s
-        return Usage(
+        return CpuTime(
             self.at_s - earlier.at_s,
             processes_s + self.interrupts_s - earlier.interrupts_s,
             processes_s - (self.known_s - earlier.known_s),

@@ -28,7 +28,7 @@ from emu.live.linux import CAP_NET_RAW, has_capability
 from emu.live.process import wait_until
 from emu.live.sweep import Miss
 from emu.live.tree import Tree
-from emu.live.usage import Usage
+from emu.live.usage import LabUsage
 from emu.model import Hop, Plan
 from emu.scenario import read
 
@@ -231,9 +231,9 @@ class Lab:
         too, if one never does: it is lost. ``peers``: for each end of a link the other."""
         self.tree.request("settle", number=number, peers=dict(peers))
 
-    def usage(self) -> Usage:
+    def usage(self) -> LabUsage:
         """CPU time by part, memory and bytes on the underlay so far; two snapshots tell what lies between."""
-        taken: Usage = self.tree.request("usage")
+        taken: LabUsage = self.tree.request("usage")
         return taken
 
     def facts(self) -> dict[str, Any]:

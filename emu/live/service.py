@@ -26,7 +26,7 @@ from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
 from emu.live.process import run, wait_until
 from emu.live.sweep import Miss, Pair, sweep
-from emu.live.usage import Usage
+from emu.live.usage import LabUsage
 from emu.live.vswitch import CONTROLLER_ADDRESS, VSwitch
 from emu.model import SWITCH, UNSHAPED, Plan, Shape
 from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
@@ -310,7 +310,7 @@ class Service:
             },
         }
 
-    def usage(self) -> Usage:
+    def usage(self) -> LabUsage:
         """CPU time, memory and bytes sent so far. Between two of these, no other request's commands should end: they
         would count as the client's."""
         processes = {"switch": self.vswitch.pid}

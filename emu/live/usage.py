@@ -21,8 +21,8 @@ _CPUCLOCK_SCHED = 2  # include/linux/posix-timers.h: a process's clock is (~pid 
 
 
 @dataclass(frozen=True)
-class Usage:
-    """A snapshot. What could not be read is absent.
+class LabUsage:
+    """A snapshot of what a lab has used so far. What could not be read is absent.
 
     ``cpu_ns``: ``client`` (commands that have ended), ``switch``, ``controller`` and ``softirq`` (the machine's).
     ``servers_ns``: process number -> CPU time. ``memory_bytes``: resident, of ``switch`` and ``controller``.
@@ -37,7 +37,7 @@ class Usage:
     softirq_apart: bool | None
 
 
-def take(processes: Mapping[str, int], servers: Iterable[int], sent_bytes: int) -> Usage:
+def take(processes: Mapping[str, int], servers: Iterable[int], sent_bytes: int) -> LabUsage:
     """A snapshot of ``processes`` (part -> process number), of ``servers``, and of the calling process's children."""
     cpu_ns = {part: spent for part, pid in processes.items() if (spent := _cpu_ns(pid)) is not None}
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -45,7 +45,7 @@ def take(processes: Mapping[str, int], servers: Iterable[int], sent_bytes: int) 
     softirq_ns = _softirq_ns(Path("/proc/stat"))
     if softirq_ns is not None:
         cpu_ns["softirq"] = softirq_ns
-    return Usage(
+    return LabUsage(
         cpu_ns,
         {pid: spent for pid in servers if (spent := _cpu_ns(pid)) is not None},
         {part: size for part, pid in processes.items() if (size := _resident_bytes(pid)) is not None},

@@ -7,16 +7,16 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from emu import __version__
-from emu.errors import EmuError, UsageError
+from emu.errors import EmuError
 from emu.live.cpu import look
 from emu.live.lab import Lab, choose
-from emu.measure.blocks import MOST_BLOCKS, PROFILES, Profile, Trial, expected_s, plan_trials
+from emu.measure.asked import Comparison
+from emu.measure.blocks import MOST_BLOCKS, Trial, expected_s, plan_trials
 from emu.measure.budget import Budget, document
 from emu.measure.budget_run import measure_budget
 from emu.measure.budget_view import FILE as BUDGET_FILE
@@ -24,18 +24,16 @@ from emu.measure.links import check_links
 from emu.measure.precision import Tally, Width
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
-from emu.measure.results import RUN_FORMAT, ResultFolder, read_folder
-from emu.measure.resume import go_on, interrupted_run
+from emu.measure.results import RUN_FORMAT, ResultFolder
+from emu.measure.resume import go_on
 from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
-from emu.measure.scripts import senders
-from emu.measure.sequential import UNREACHED, Goal, next_look
+from emu.measure.sequential import UNREACHED, next_look
 from emu.measure.stats import level_of
 from emu.measure.summary import REFERENCE
 from emu.measure.trust import CONTROL
 from emu.measure.usage import record
-from emu.measure.workloads import Workload, in_order, parse_workload, workloads_named
-from emu.model import UNSHAPED, Plan
-from emu.output import refuse_impossible
+from emu.measure.workloads import Workload
+from emu.model import Plan
 
 REPORT_S = 8.0
 """About how long plots and report take, for the time left that is told."""
@@ -47,85 +45,29 @@ ABORT_AGAIN_S = 0.1
 """How often labs that come up are ended anew: one may have had nothing yet that could be ended."""
 
 
-def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path,
-                resume: bool = False, goal: Goal | None = None) -> list[str]:
-    """Everything wrong with a comparison that is asked for, before anything is built."""
-    problems: list[str] = []
-    chosen = _parse(workloads, problems)
-    problems += [f"workload '{name}' is named twice" for name in _repeated([workload.name for workload in chosen])]
-    problems += [f"design '{spec}' is named twice" for spec in _repeated([plan.spec for plan in plans])]
-    problems += [f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
-                 for plan in plans if plan.endpoints is None]
-    problems += [f"{workload.name}: in this scenario {plan.spec} has only {len(found)} on other nodes than the receiver"
-                 for workload in chosen for plan in plans if plan.endpoints is not None
-                 and len(found := senders(plan, workload.senders)) < workload.senders]
-    if goal and plans and (len(plans) < 2 or REFERENCE not in [plan.design for plan in plans]):
-        problems.append(f"--precision is about ratios to {REFERENCE}: name it and another design")
-    if goal and chosen and all(workload.cold for workload in chosen):
-        problems.append("--precision is about steady state: name a workload that is not cold")
-    if profile not in PROFILES:
-        problems.append(f"there is no profile '{profile}'; there are: {', '.join(PROFILES)}")
-    try:
-        if not resume:
-            refuse_impossible(out)
-        elif not problems and plans:
-            asked = _asked(plans[0], workloads, PROFILES[profile], goal)
-            interrupted_run(out, asked, [plan.spec for plan in plans])
-    except UsageError as error:
-        problems += error.problems
-    return problems
+def compare(asked: Comparison, argv: Sequence[str], progress: Progress) -> Path:
+    """Measure what is asked for and write its result folder; returns it.
 
-
-def _parse(texts: Sequence[str], problems: list[str]) -> list[Workload]:
-    """The workloads that are named; what is wrong with the others is added to ``problems``."""
-    chosen = []
-    for text in texts:
-        try:
-            chosen.append(parse_workload(text))
-        except UsageError as error:
-            problems += error.problems
-    return chosen
-
-
-def _asked(plan: Plan, workloads: Sequence[str], profile: Profile, goal: Goal | None) -> dict[str, Any]:
-    """What is asked for, as ``run.json`` has it."""
-    return {"scenario": asdict(plan.scenario), "profile": asdict(profile),
-            "workloads": list(workloads_named(workloads)), "precision": goal.entry() if goal else None}
-
-
-def _repeated(words: Sequence[str]) -> list[str]:
-    return sorted({word for word in words if words.count(word) > 1})
-
-
-def compare(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path, argv: Sequence[str],
-            progress: Progress, resume: bool = False, goal: Goal | None = None) -> Path:
-    """Measure ``plans`` (all of one scenario) and write the result folder ``out``; returns it. With ``resume`` it is
-    that of an interrupted run, which goes on. With a ``goal`` there are more blocks than the profile's until it is met.
-
-    Raises ``UsageError`` naming everything wrong, ``MissingError`` before anything is built. If anything ends the
-    measuring early, a signal included, the folder keeps its samples and says that it was interrupted; if that was
-    a lab which died, the report on what there is is written before ``LabDied`` is raised.
+    Raises ``MissingError`` before anything is built. If anything ends the measuring early, a signal included, the
+    folder keeps its samples and says that it was interrupted; if that was a lab which died, the report on what there
+    is is written before ``LabDied`` is raised.
     """
-    problems = problems_of(plans, workloads, profile, out, resume, goal)
-    if problems:
-        raise UsageError(*problems)
-    chosen = in_order([parse_workload(text) for text in workloads])
+    out, workloads, stored = asked.out, asked.workloads, asked.interrupted
     with ExitStack() as stack:
-        for plan in plans:
-            choose(plan, sorted({tool for workload in chosen.values() for tool in workload.tools}))
-        labs = _open(stack, plans, progress)
-        blocks = MOST_BLOCKS if goal else PROFILES[profile].blocks
-        trials = plan_trials(list(labs), list(chosen), blocks, plans[0].scenario.seed)
-        stored = read_folder(out) if resume else None
+        for plan in asked.plans:
+            choose(plan, sorted({tool for workload in workloads.values() for tool in workload.tools}))
+        labs = _open(stack, asked.plans, progress)
+        blocks = MOST_BLOCKS if asked.goal else asked.profile.blocks
+        trials = plan_trials(list(labs), list(workloads), blocks, asked.plans[0].scenario.seed)
         folder = stack.enter_context(ResultFolder.take_up(out) if stored else ResultFolder.create(out))
-        benches = {spec: Bench(lab, PROFILES[profile].lengths, folder, spec == CONTROL) for spec, lab in labs.items()}
-        run = _describe(benches, chosen, PROFILES[profile], argv, goal)
+        benches = {spec: Bench(lab, asked.profile.lengths, folder, spec == CONTROL) for spec, lab in labs.items()}
+        run = _describe(benches, asked, argv)
         run, done = go_on(stored, run, trials, folder) if stored else (run, frozenset())
         folder.write_json("run.json", run)
         tally = Tally(level_of(run))
         tally.add([sample for sample in stored.samples if sample.trial in done] if stored else [])
         todo = [trial for trial in trials if trial.index not in done]
-        died = _measure_and_tell(run, benches, chosen, todo, tally, folder, progress)
+        died = _measure_and_tell(run, benches, workloads, todo, tally, folder, progress)
     progress.step("drawing plots and report")
     redraw(out)
     if died is not None:
@@ -177,8 +119,7 @@ def bring_up(stack: ExitStack, labs: Sequence[Lab]) -> None:
             stack.push(lab)
 
 
-def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], profile: Profile,
-              argv: Sequence[str], goal: Goal | None) -> dict[str, Any]:
+def _describe(benches: Mapping[str, Bench], asked: Comparison, argv: Sequence[str]) -> dict[str, Any]:
     """``run.json`` as it stands before the first trial."""
     facts = {spec: bench.lab.facts() for spec, bench in benches.items()}
     first = next(iter(benches.values()))
@@ -186,7 +127,7 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
     scenario = first.lab.plan.scenario
     return {
         "format": RUN_FORMAT,
-        **_asked(first.lab.plan, list(workloads), profile, goal),
+        **asked.entry(),
         "nodes": len(first.lab.plan.nodes),
         "seed": scenario.seed,
         "argv": list(argv),
@@ -205,7 +146,7 @@ def _describe(benches: Mapping[str, Bench], workloads: Mapping[str, Workload], p
         "root": common["root"],
         "offloads": {spec: fact["offloads"] for spec, fact in facts.items()},
         "sysctls": {spec: fact["sysctls"] for spec, fact in facts.items()},
-        "tools": ask_versions(first, list(workloads.values())),
+        "tools": ask_versions(first, list(asked.workloads.values())),
         "usage": [],
         "controller_errors": {},
         "links": [],
@@ -238,7 +179,7 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
         run["links"] = []  # a run that goes on has had others
         for bench in benches.values():
             if not bench.control:
-                run["links"] += _links(bench, progress)
+                run["links"] += check_links(bench, progress.step)
             bench.prepare(list(workloads.values()))
         folder.write_json("run.json", run)
         if run["precision"]:
@@ -263,13 +204,6 @@ def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloa
         run["ended"] = _utc(time.time())
         folder.write_json("run.json", run)
     return died
-
-
-def _links(bench: Bench, progress: Progress) -> list[dict[str, Any]]:
-    """What the links of a design are asked to be, and are."""
-    if any(port.shape != UNSHAPED for port in bench.lab.plan.switch.ports):
-        progress.step(f"measuring the links of {bench.spec}")
-    return check_links(bench)
 
 
 def _measure_until(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],

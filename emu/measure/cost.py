@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from emu.live.usage import Usage
+from emu.live.usage import LabUsage
 from emu.measure.metrics import COST_PARTS, PER_BYTE, Reading
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Amount:
         return (self.metric, *(f"{self.metric}_{part}" for part in COST_PARTS), *more)
 
 
-def spent_ns(before: Usage, after: Usage) -> dict[str, int]:
+def spent_ns(before: LabUsage, after: LabUsage) -> dict[str, int]:
     """CPU time of each part between two snapshots, in ns; a part that cannot be told is left out."""
     spent = {part: after.cpu_ns[part] - start for part, start in before.cpu_ns.items() if part in after.cpu_ns}
     if before.servers_ns and before.servers_ns.keys() == after.servers_ns.keys():
@@ -41,7 +41,7 @@ def spent_ns(before: Usage, after: Usage) -> dict[str, int]:
     return spent
 
 
-def costs(metric: str, count: int, before: Usage, after: Usage) -> list[Reading]:
+def costs(metric: str, count: int, before: LabUsage, after: LabUsage) -> list[Reading]:
     """The costs of ``count`` bytes or transactions. ``metric`` alone is the sum over the processes, with softirq time
     where the kernel keeps it apart from theirs; it is left out where one of these is not known."""
     if count <= 0:

@@ -6,7 +6,7 @@ the same in every design. Asked are values of one link; what they make of these 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import exp, inf, lgamma, log, log1p, sqrt
 from statistics import StatisticsError, median, quantiles
@@ -125,14 +125,16 @@ def jitter_us(rtts_us: Sequence[float]) -> float:
     return (third - first) / QUARTILES_APART * sqrt(3) / 2
 
 
-def check_links(bench: Bench) -> list[dict[str, Any]]:
-    """All that the scenario asks of a design's links, measured, as ``run.json`` keeps it; empty if it asks nothing."""
+def check_links(bench: Bench, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """All that the scenario asks of a design's links, measured, as ``run.json`` keeps it; empty if it asks nothing.
+    ``tell`` is told if there is something to measure, which takes seconds."""
     plan = bench.lab.plan
     src, dst = (plan.node_of[name].name for name in bench.endpoints)
     shapes = plan.port_of[src].shape, plan.port_of[dst].shape
     checks = [LinkCheck(plan.spec, src, dst, *each) for each in expected(*shapes, plan.scenario.mtu)]
     if not checks:
         return []
+    tell(f"measuring the links of {bench.spec}")
     measured = _pinged(bench, src, dst, shapes)  # first: neighbors are known afterwards
     if any(check.quantity == "rate" for check in checks):
         measured["rate"] = _rate(bench, src, dst, shapes)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from emu.errors import UsageError
 from emu.measure.blocks import Trial
-from emu.measure.results import ResultFolder, Sample, Stored, read_folder
+from emu.measure.results import ResultFolder, Sample, Stored
 from emu.measure.verdict import was_interrupted
 
 PLANNED = ("scenario", "profile", "workloads", "precision")
@@ -19,19 +18,17 @@ SURROUNDINGS = ("kernel", "cpu", "cpus", "virtualisation", "ovs_version", "datap
 """What has to be found again as it was."""
 
 
-def interrupted_run(path: Path, asked: Mapping[str, Any], specs: Sequence[str]) -> Stored:
-    """The interrupted run in ``path``. ``asked``: what is asked for now, as ``run.json`` has it, and ``specs``: the
-    designs. ``UsageError`` naming each difference, or that there is no such run."""
-    stored = read_folder(path)
+def check_interrupted(stored: Stored, asked: Mapping[str, Any], specs: Sequence[str]) -> None:
+    """``UsageError`` if a stored run was not interrupted, or naming each difference of what is asked for now.
+    ``asked``: as ``run.json`` has it, ``specs``: the designs."""
     if not was_interrupted(stored.run):
-        raise UsageError(f"the run in {path} was not interrupted: there is nothing to resume")
+        raise UsageError(f"the run in {stored.path} was not interrupted: there is nothing to resume")
     problems = list(differences(stored.run, asked, PLANNED))
     before = [design["spec"] for design in stored.run["designs"]]
     if before != list(specs):
         problems.append(_differs("designs", " ".join(before), " ".join(specs)))
     if problems:
         raise UsageError(*problems)
-    return stored
 
 
 def go_on(stored: Stored, now: Mapping[str, Any], trials: Sequence[Trial],

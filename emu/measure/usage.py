@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from emu.live.cpu import NONE, Usage
+from emu.live.cpu import NONE, CpuTime
 from emu.measure.blocks import Trial
 from emu.measure.verdict import Reason
 
@@ -23,17 +23,17 @@ CPU_BOUND = 0.9
 Entries = Sequence[Mapping[str, Any]]
 
 
-def record(entries: list[dict[str, Any]], trial: Trial, usage: Usage) -> None:
+def record(entries: list[dict[str, Any]], trial: Trial, used: CpuTime) -> None:
     """Add what was used during a trial to the last of ``entries``, or to a new one."""
     kind = {"block": trial.block, "workload": trial.workload}
     if entries and kind.items() <= entries[-1].items():
-        usage = _usage(entries.pop()) + usage
-    entries.append({**kind, **asdict(usage)})
+        used = _cpu_time(entries.pop()) + used
+    entries.append({**kind, **asdict(used)})
 
 
 def reasons(entries: Entries) -> list[Reason]:
     """What speaks against a run: CPUs that others, or the hypervisor, have taken."""
-    used = sum(map(_usage, entries), start=NONE)
+    used = sum(map(_cpu_time, entries), start=NONE)
     if not used.wall_s:
         return []
     outside, steal = used.outside_s / used.wall_s, used.steal_s / used.wall_s
@@ -50,12 +50,12 @@ def notes(entries: Entries, cpus: int | None) -> list[str]:
     """Which workloads had the labs use all CPUs there are: a fact, and no fault."""
     bound = []
     for workload in dict.fromkeys(entry["workload"] for entry in entries):
-        used = sum((_usage(entry) for entry in entries if entry["workload"] == workload), start=NONE)
+        used = sum((_cpu_time(entry) for entry in entries if entry["workload"] == workload), start=NONE)
         share = (used.busy_s - max(0.0, used.outside_s)) / (used.wall_s * cpus) if cpus and used.wall_s else 0
         if share >= CPU_BOUND:
             bound.append(f"{workload} ({share:.0%})")
     return [f"CPU-bound: the labs kept all CPUs busy under {', '.join(bound)}"] if bound else []
 
 
-def _usage(entry: Mapping[str, Any]) -> Usage:
-    return Usage(**{name: entry[name] for name in Usage.__dataclass_fields__})
+def _cpu_time(entry: Mapping[str, Any]) -> CpuTime:
+    return CpuTime(**{name: entry[name] for name in CpuTime.__dataclass_fields__})

@@ -21,19 +21,19 @@ EXPORTS = ("csv", "flent")
 
 def compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
     """``emu compare``."""
-    from emu.measure.compare import compare, problems_of
+    from emu.measure.asked import comparison_of
+    from emu.measure.compare import compare
     from emu.measure.progress import Progress
     from emu.measure.workloads import DEFAULT_WORKLOADS
 
     if arguments.resume and not arguments.out:
         problems.append("--resume takes up the run in a folder that has to be named: --out DIR")
     workloads = arguments.workloads or list(DEFAULT_WORKLOADS)
-    out = folder_for(arguments)
     goal = _goal(arguments, problems)
     resume = arguments.resume and arguments.out is not None
-    refuse(problems + problems_of(plans, workloads, arguments.profile, out, resume, goal))
-    argv = ["emu", *sys.argv[1:]]
-    folder = compare(plans, workloads, arguments.profile, out, argv, Progress(sys.stderr), resume, goal)
+    asked = comparison_of(plans, workloads, arguments.profile, folder_for(arguments), problems,
+                          resume=resume, goal=goal)
+    folder = compare(asked, ["emu", *sys.argv[1:]], Progress(sys.stderr))
     _tell(folder)
     return 0
 

@@ -14,6 +14,7 @@ from emu.designs import DEFAULT_DESIGNS, plans_for
 from emu.errors import LabError, UsageError
 from emu.live.lab import Completed
 from emu.measure import compare as comparing
+from emu.measure.asked import comparison_of
 from emu.measure.blocks import PROFILES, Profile
 from emu.measure.budget import FAR_STACK, UNEXPLAINED, Budget, RoundTrip
 from emu.measure.budget_run import BLOCKS, measure_budget
@@ -85,8 +86,8 @@ def test_a_budget_that_fails_is_a_warning_of_the_run(tmp_path: Path, monkeypatch
     monkeypatch.setattr(comparing, "measure_budget", fails)
     lengths = Lengths(ping_packets=20, request_s=0.2, stream_s=1, first_packets=2)
     monkeypatch.setitem(PROFILES, "tiny", Profile("tiny", 1, lengths))
-    out = comparing.compare(plans_for(["bare"], Scenario(), []), ["ping"], "tiny", tmp_path / "out", [],
-                            Progress(io.StringIO()))
+    asked = comparison_of(plans_for(["bare"], Scenario(), []), ["ping"], "tiny", tmp_path / "out")
+    out = comparing.compare(asked, [], Progress(io.StringIO()))
     run = read_folder(out).run
     assert not run["interrupted"]
     assert "no latency budget of bare: the capture lost 3 frames" in run["warnings"]

@@ -19,6 +19,7 @@ import pytest
 from emu.designs import plans_for
 from emu.live.lab import Lab
 from emu.live.tree import enter
+from emu.measure.asked import comparison_of
 from emu.measure.blocks import PROFILES, Profile
 from emu.measure.compare import compare
 from emu.measure.diff import compare_runs
@@ -58,7 +59,7 @@ class AtFirstTrial(Progress):
 
 def run_of(out: Path, designs: list[str], workloads: list[str], action: Callable[[], None] = lambda: None) -> Stored:
     plans = plans_for(designs, Scenario(), [])
-    return read_folder(compare(plans, workloads, "ten", out, ["emu", "compare"], AtFirstTrial(action)))
+    return read_folder(compare(comparison_of(plans, workloads, "ten", out), ["emu", "compare"], AtFirstTrial(action)))
 
 
 def filters(count: int) -> list[list[str]]:

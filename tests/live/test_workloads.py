@@ -13,6 +13,7 @@ import pytest
 from emu import Lab
 from emu.designs import plans_for
 from emu.live.servers import NGINX_FOLDER, start, web_server
+from emu.measure.asked import comparison_of
 from emu.measure.blocks import PROFILES, Profile
 from emu.measure.compare import compare
 from emu.measure.cost import PROCESSES, spent_ns
@@ -35,8 +36,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sample, ...]:
     with pytest.MonkeyPatch.context() as patch:
         lengths = Lengths(ping_packets=20, request_s=0.3, stream_s=1, first_packets=1)
         patch.setitem(PROFILES, "tiny", Profile("tiny", 1, lengths))
-        folder = compare(plans_for(["bare", "overlay"], Scenario(), []), NAMES, "tiny",
-                         tmp_path_factory.mktemp("run") / "out", ["emu"], Progress(io.StringIO()))
+        plans, out = plans_for(["bare", "overlay"], Scenario(), []), tmp_path_factory.mktemp("run") / "out"
+        folder = compare(comparison_of(plans, NAMES, "tiny", out), ["emu"], Progress(io.StringIO()))
     return read_folder(folder).samples
 
 

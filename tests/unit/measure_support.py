@@ -11,7 +11,7 @@ from typing import Any
 
 from emu.errors import LabError
 from emu.live.lab import Completed
-from emu.live.usage import Usage
+from emu.live.usage import LabUsage
 from emu.measure.metrics import METRICS
 from emu.measure.results import ResultFolder, Sample, spec_of
 
@@ -129,10 +129,10 @@ class FakeLab:
     def run_together(self, commands: Sequence[tuple[str, Sequence[str]]], timeout_s: float) -> list[Completed]:
         return [self.run(argv, timeout_s) for _, argv in commands]
 
-    def usage(self) -> Usage:
+    def usage(self) -> LabUsage:
         self.clock_ns += 1_000_000
         parts = dict.fromkeys(("client", "switch", "controller", "softirq"), self.clock_ns)
-        return Usage(parts, {7: self.clock_ns}, {"switch": 2**24, "controller": 2**25}, 1000 * self.clock_ns, False)
+        return LabUsage(parts, {7: self.clock_ns}, {"switch": 2**24, "controller": 2**25}, 1000 * self.clock_ns, False)
 
     def spawn(self, argv: Sequence[str]) -> FakeProcess:
         self.log.append(f"spawn {argv[0]}")

@@ -15,7 +15,7 @@ from emu.cli import parser
 from emu.designs import DEFAULT_DESIGNS, parse_design, plans_for
 from emu.errors import UsageError
 from emu.faults import fault_for
-from emu.measure.compare import problems_of
+from emu.measure.asked import comparison_of
 from emu.measure.results import read_folder
 from emu.measure.summary import summarise
 from emu.measure.workloads import WORKLOADS
@@ -58,7 +58,10 @@ def mistakes_in(command: str) -> list[str]:
         problems += mistakes
         plans = plans_for(names, scenario, problems)
     if arguments.verb == "compare":
-        problems += problems_of(plans, arguments.workloads or list(WORKLOADS), arguments.profile, arguments.out)
+        try:
+            comparison_of(plans, arguments.workloads or list(WORKLOADS), arguments.profile, arguments.out)
+        except UsageError as error:
+            problems += error.problems
     if arguments.verb == "trace":
         problems += [f"no machine '{name}'" for name in (arguments.src, arguments.dst) if plans[0].find(name) is None]
     if arguments.verb == "check" and arguments.fact:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emu.live.cpu import Process, Usage, parse_process, snapshot
+from emu.live.cpu import CpuTime, Process, parse_process, snapshot
 from emu.measure.blocks import Trial
 from emu.measure.usage import notes, reasons, record
 
@@ -33,9 +33,9 @@ def test_what_is_neither_a_lab_s_nor_ours_nor_the_kernel_s_is_others() -> None:
         user = lab + ended + own + kernel + other
         return snapshot(seconds, STAT.format(user=user, softirq=lab, steal=ended // 10), processes, own=50, roots=[60])
 
-    usage = at(12.0, lab=150, ended=300, own=20, kernel=9, other=80).since(at(10.0, 50, 200, 10, 7, 30))
-    assert usage == Usage(wall_s=2.0, busy_s=pytest.approx(3.62), outside_s=pytest.approx(0.5),
-                          steal_s=pytest.approx(0.1))
+    used = at(12.0, lab=150, ended=300, own=20, kernel=9, other=80).since(at(10.0, 50, 200, 10, 7, 30))
+    assert used == CpuTime(wall_s=2.0, busy_s=pytest.approx(3.62), outside_s=pytest.approx(0.5),
+                           steal_s=pytest.approx(0.1))
 
 
 def entry(workload: str = "ping", block: int = 0, **seconds: float) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def entry(workload: str = "ping", block: int = 0, **seconds: float) -> dict[str,
 def test_trials_of_one_workload_in_one_block_share_an_entry() -> None:
     entries: list[dict[str, Any]] = []
     for index, (block, workload) in enumerate([(0, "ping"), (0, "ping"), (0, "http"), (1, "http")]):
-        record(entries, Trial(index, block, 0, "bare", workload), Usage(1.0, 0.5, 0.1, 0.0))
+        record(entries, Trial(index, block, 0, "bare", workload), CpuTime(1.0, 0.5, 0.1, 0.0))
     assert [(e["block"], e["workload"], e["wall_s"], e["outside_s"]) for e in entries] == [
         (0, "ping", 2.0, 0.2), (0, "http", 1.0, 0.1), (1, "http", 1.0, 0.1)]
 

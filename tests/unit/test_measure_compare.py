@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,12 +12,13 @@ import pytest
 
 from emu.cli import main
 from emu.designs import plans_for
-from emu.errors import LabError
-from emu.measure.compare import bring_up, problems_of
+from emu.errors import LabError, UsageError
+from emu.measure.asked import comparison_of
+from emu.measure.compare import bring_up
 from emu.measure.scripts import senders
 from emu.measure.sequential import Goal, next_look
 from emu.measure.workloads import WORKLOADS
-from emu.model import Scenario
+from emu.model import Plan, Scenario
 
 PATIENCE_S = 30.0
 
@@ -85,6 +86,15 @@ def interrupt(lab: StartingLab) -> None:
     never(lab)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python leaves a signal ignored that was so when it started, as in the background of a shell script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("before", [0, 1, 7])
 def test_a_signal_ends_labs_that_come_up(before: int) -> None:
     """However many labs have begun when the signal comes."""
@@ -118,10 +128,16 @@ class Late(threading.Event):
         return self.asked > 2
 
 
+def problems_of(plans: Sequence[Plan], workloads: Sequence[str], out: Path, goal: Goal | None = None) -> list[str]:
+    with pytest.raises(UsageError) as wrong:
+        comparison_of(plans, workloads, "quick", out, goal=goal)
+    return list(wrong.value.problems)
+
+
 def test_everything_wrong_with_workloads_is_told(tmp_path: Path) -> None:
     (deck,) = plans_for(["overlay"], Scenario(), [])
     asked = ["pong", "udp_rr:size=64", "udp_rr", "incast:senders=9"]
-    assert problems_of([deck], asked, "quick", tmp_path / "out") == [
+    assert problems_of([deck], asked, tmp_path / "out") == [
         f"there is no workload 'pong'; there are: {', '.join(WORKLOADS)}", "workload 'udp_rr' is named twice",
         f"incast:senders=9: in this scenario {deck.spec} has only {len(senders(deck, 9))} on other nodes than the "
         "receiver"]
@@ -129,7 +145,7 @@ def test_everything_wrong_with_workloads_is_told(tmp_path: Path) -> None:
 
 def test_a_precision_of_nothing_is_told(tmp_path: Path) -> None:
     (bare,) = plans_for(["bare"], Scenario(), [])
-    assert problems_of([bare], ["first_packet"], "quick", tmp_path / "out", goal=Goal(0.02, 60)) == [
+    assert problems_of([bare], ["first_packet"], tmp_path / "out", Goal(0.02, 60)) == [
         "--precision is about ratios to bare: name it and another design",
         "--precision is about steady state: name a workload that is not cold"]
 
@@ -156,6 +172,6 @@ def test_looks_come_a_quarter_later_each_time_and_not_after_the_time_is_over() -
 
 
 def test_a_result_folder_that_cannot_be_made_is_told_with_everything_else() -> None:
-    problems = problems_of([], ["pong"], "quick", Path("/proc/run"))
+    problems = problems_of([], ["pong"], Path("/proc/run"))
     assert [problem.split(";")[0].split(":")[0] for problem in problems] == [
         "there is no workload 'pong'", "cannot make the result folder /proc/run"]

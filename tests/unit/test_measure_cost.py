@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from emu.live import usage
-from emu.live.usage import Usage, softirq_apart
+from emu.live.usage import LabUsage, softirq_apart
 from emu.measure.blocks import Trial
 from emu.measure.cost import costs
 from emu.measure.metrics import METRICS
@@ -22,13 +22,13 @@ from emu.measure.scripts import Lengths
 from emu.measure.workloads import WORKLOADS
 from tests.unit.measure_support import DATA, Completed, FakeLab
 
-BEFORE = Usage({"client": 0, "switch": 100, "controller": 50, "softirq": 0}, {7: 10, 8: 5},
-               {"switch": 1 << 20, "controller": 1 << 21}, 1000, softirq_apart=False)
-AFTER = Usage({"client": 400, "switch": 900, "controller": 50, "softirq": 600}, {7: 210, 8: 5},
-              {"switch": 1 << 20, "controller": 1 << 22}, 1210, softirq_apart=False)
+BEFORE = LabUsage({"client": 0, "switch": 100, "controller": 50, "softirq": 0}, {7: 10, 8: 5},
+                  {"switch": 1 << 20, "controller": 1 << 21}, 1000, softirq_apart=False)
+AFTER = LabUsage({"client": 400, "switch": 900, "controller": 50, "softirq": 600}, {7: 210, 8: 5},
+                 {"switch": 1 << 20, "controller": 1 << 22}, 1210, softirq_apart=False)
 
 
-def told(before: Usage, after: Usage, metric: str = "cpu_per_byte", count: int = 200) -> Mapping[str, float]:
+def told(before: LabUsage, after: LabUsage, metric: str = "cpu_per_byte", count: int = 200) -> Mapping[str, float]:
     return {reading.metric: reading.value for reading in costs(metric, count, before, after)}
 
 

@@ -101,33 +101,34 @@ def pings(argv: Sequence[str]) -> Completed:
         [*lines, f"{count} packets transmitted, {len(lines)} received, 33% packet loss, time 9ms"]), "")
 
 
-def checked(tmp_path: Path, lab: FakeLinks, **scenario: Any) -> dict[str, dict[str, Any]]:
+def checked(tmp_path: Path, lab: FakeLinks, told: list[str], **scenario: Any) -> dict[str, dict[str, Any]]:
     lab.plan = make_plan(parse_design("bare"), Scenario(**scenario))
     lengths = Lengths(ping_packets=80, request_s=0.4, stream_s=1, first_packets=3)
     bench = Bench(lab, lengths, ResultFolder.create(tmp_path / "run"))  # type: ignore[arg-type]
-    return {check["quantity"]: check for check in check_links(bench)}
+    return {check["quantity"]: check for check in check_links(bench, told.append)}
 
 
 def test_links_are_measured_between_the_nodes_of_the_endpoints(tmp_path: Path) -> None:
-    lab = FakeLinks(pings)
-    found = checked(tmp_path, lab, bw=50.0, loss=10.0)
+    lab, told = FakeLinks(pings), list[str]()
+    found = checked(tmp_path, lab, told, bw=50.0, loss=10.0)
     assert found["rate"]["achieved"] == pytest.approx(40e6)
     assert found["loss of pings"]["achieved"] == pytest.approx(166 / 500)
     assert {(each["design"], each["src"], each["dst"]) for each in found.values()} == {("bare", "node-a", "node-c")}
     assert lab.log == ["run ping", "run ping", "flood node-a node-c 1472 66.7 1.5"]
     assert len(list((tmp_path / "run" / "raw").iterdir())) == 1
+    assert told == ["measuring the links of bare"]
 
 
 def test_unshaped_links_are_not_measured(tmp_path: Path) -> None:
-    lab = FakeLinks(pings)
-    assert checked(tmp_path, lab) == {}
-    assert lab.log == []
+    lab, told = FakeLinks(pings), list[str]()
+    assert checked(tmp_path, lab, told) == {}
+    assert lab.log == told == []
 
 
 def test_what_cannot_be_measured_is_an_error_and_never_a_zero(tmp_path: Path) -> None:
     lab = FakeLinks(lambda argv: Completed(tuple(argv), 2, "", "ping: connect: Network is unreachable"))
     lab.flooded = LabError("no route")
-    found = checked(tmp_path, lab, bw=50.0, loss=10.0)
+    found = checked(tmp_path, lab, [], bw=50.0, loss=10.0)
     assert {each["achieved"] for each in found.values()} == {None}
     assert found["rate"]["error"] == "no route"
     assert "unreachable" in found["loss of pings"]["error"]

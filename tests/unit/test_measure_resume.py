@@ -10,7 +10,7 @@ import pytest
 from emu.errors import UsageError
 from emu.measure.blocks import plan_trials
 from emu.measure.results import ResultFolder, Sample, read_folder
-from emu.measure.resume import go_on, interrupted_run
+from emu.measure.resume import check_interrupted, go_on
 from tests.unit.measure_support import run_json, store
 
 TRIALS = plan_trials(["bare", "control"], ["ping"], 6, seed=1)
@@ -65,10 +65,10 @@ def test_what_is_asked_for_must_be_the_same(tmp_path: Path) -> None:
     run = interrupted()
     path = store(tmp_path / "run", run, taken(4))
     asked = {key: run[key] for key in ("scenario", "profile", "workloads")}
-    assert interrupted_run(path, asked, ["bare"]).path == path
+    check_interrupted(read_folder(path), asked, ["bare"])
     asked = {**asked, "scenario": {**run["scenario"], "mtu": 1400, "seed": 2}, "workloads": ["ping", "http"]}
     with pytest.raises(UsageError) as refused:
-        interrupted_run(path, asked, ["bare", "l2"])
+        check_interrupted(read_folder(path), asked, ["bare", "l2"])
     assert list(refused.value.problems) == [
         "--resume: scenario: mtu was 1500 when the run began and is 1400 now",
         "--resume: scenario: seed was 1 when the run began and is 2 now",
@@ -80,4 +80,4 @@ def test_what_is_asked_for_must_be_the_same(tmp_path: Path) -> None:
 def test_a_finished_run_has_nothing_to_resume(tmp_path: Path) -> None:
     path = store(tmp_path / "run", run_json(["bare"]), [])
     with pytest.raises(UsageError, match="was not interrupted: there is nothing to resume"):
-        interrupted_run(path, {}, ["bare"])
+        check_interrupted(read_folder(path), {}, ["bare"])
