@@ -19,6 +19,7 @@ class L3Gateway(SwitchApp):
     """Routes on the plan's switch; without a plan there is nothing to route, and every frame is dropped."""
 
     OWNER = Owner.L3_GATEWAY
+    DROPS = {Kind.SPOOFED: "spoofed"}
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)

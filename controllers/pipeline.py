@@ -34,8 +34,9 @@ class GatewayTable(IntEnum):
     """The tables of the gateway, in the order a packet meets them."""
 
     ADMIT = 0  # what concerns a router at all
-    ROUTE = 1  # longest prefix -> next hop, as metadata
-    NEXT_HOP = 2  # next hop -> TTL, MACs, port
+    SOURCE = 1  # who may send from where: the way back, strictly
+    ROUTE = 2  # longest prefix -> next hop, as metadata
+    NEXT_HOP = 3  # next hop -> TTL, MACs, port
 
 
 class Owner(IntEnum):
@@ -54,6 +55,7 @@ class Kind(IntEnum):
     NO_ROUTE = 2
     TTL_EXPIRED = 3
     TO_GATEWAY = 4
+    SPOOFED = 5
 
 
 _KIND_SHIFT = 32
@@ -171,7 +173,15 @@ class Send:
     frame: bytes
 
 
-Message = Add | Delete | DeleteAll | Send
+@dataclass(frozen=True)
+class Count:
+    """Ask how many packets the flows of one owner and kind have met; the switch answers with their sum."""
+
+    owner: Owner
+    kind: Kind
+
+
+Message = Add | Delete | DeleteAll | Send | Count
 
 
 def _action(action: Action, parser: Any) -> Any:
@@ -207,6 +217,17 @@ def message(datapath: Any, item: Message) -> Any:
             in_port=ofproto.OFPP_CONTROLLER,
             actions=[parser.OFPActionOutput(item.port)],
             data=item.frame,
+        )
+    if isinstance(item, Count):
+        return parser.OFPAggregateStatsRequest(
+            datapath,
+            0,
+            ofproto.OFPTT_ALL,
+            ofproto.OFPP_ANY,
+            ofproto.OFPG_ANY,
+            Cookie(item.owner, item.kind).value,
+            _OWNER_AND_KIND_MASK,
+            parser.OFPMatch(),
         )
     if isinstance(item, DeleteAll):
         return parser.OFPFlowMod(

@@ -2,9 +2,10 @@
 
 It is a router and no switch: a frame for another MAC than its own is none of its business, nothing is bridged from
 port to port. ADMIT answers ARP for the gateway's own address (the switch does, by itself) and lets in packets for its
-MAC; ROUTE finds the longest prefix by flow priority and writes the next hop's number as metadata; NEXT_HOP decrements
-the TTL, rewrites both MACs and sends. A route that changes is one flow of ROUTE; a next hop that changes is two flows
-of NEXT_HOP, however many routes lead there.
+MAC; SOURCE drops those that come by another port than the one that leads back to their sender; ROUTE finds the longest
+prefix by flow priority and writes the next hop's number as metadata; NEXT_HOP decrements the TTL, rewrites both MACs
+and sends. A route that changes is three flows, of SOURCE and ROUTE; a next hop that changes is two flows of NEXT_HOP,
+however many routes lead there.
 
 Packets come to the controller for three reasons only: no route (net unreachable), TTL used up (time exceeded), and
 for the gateway itself (echo request, UDP). Its ICMP goes back the way the packet came, to the neighbor that sent the
@@ -28,6 +29,7 @@ from controllers.pipeline import (
     GatewayTable,
     Kind,
     Match,
+    MatchValue,
     Move,
     Output,
     Owner,
@@ -56,6 +58,7 @@ from controllers.wire import (
 )
 
 PLANNED = Cookie(Owner.L3_GATEWAY)
+SPOOFED = Cookie(Owner.L3_GATEWAY, Kind.SPOOFED)
 NO_ROUTE = Cookie(Owner.L3_GATEWAY, Kind.NO_ROUTE)
 TTL_EXPIRED = Cookie(Owner.L3_GATEWAY, Kind.TTL_EXPIRED)
 TO_GATEWAY = Cookie(Owner.L3_GATEWAY, Kind.TO_GATEWAY)
@@ -65,6 +68,7 @@ ERRORS_PER_S = 100.0
 ERRORS_BURST = 100.0
 
 _INVALID, _ARP, _IPV4 = 500, 400, 300
+_NO_SENDER, _SENDER = 2000, 1000
 _OWN_ADDRESS, _OWN_ADDRESS_REST, _NOT_ROUTED, _PREFIX = 2200, 2100, 2000, 1000
 _EXPIRED, _HAIRPIN, _FORWARD = 300, 200, 100
 
@@ -83,6 +87,8 @@ def flows(gateway: Gateway) -> list[Flow]:
     hops = {neighbor.ip: number for number, neighbor in enumerate(gateway.neighbors, start=1)}
     return [
         *_admit_flows(gateway),
+        *_no_sender_flows(gateway),
+        *(flow for prefix, port in _ways_back(gateway) for flow in sender_flows(prefix, port)),
         *_own_address_flows(gateway),
         *(route_flow(route, hops[route.via]) for route in gateway.routes),
         *(flow for neighbor in gateway.neighbors for flow in next_hop_flows(gateway, neighbor, hops[neighbor.ip])),
@@ -99,7 +105,7 @@ def _admit_flows(gateway: Gateway) -> Iterable[Flow]:
             asked = match(in_port=port, eth_dst=eth_dst, eth_type=ETH_TYPE_ARP, arp_op=ARP_REQUEST, arp_tpa=gateway.ip)
             yield Flow(admit, _ARP, asked, PLANNED, _arp_reply(gateway), purpose="who has the gateway's address?")
         packet = match(in_port=port, eth_dst=gateway.mac, eth_type=ETH_TYPE_IPV4)
-        yield Flow(admit, _IPV4, packet, PLANNED, goto=GatewayTable.ROUTE, purpose="a packet for the router")
+        yield Flow(admit, _IPV4, packet, PLANNED, goto=GatewayTable.SOURCE, purpose="a packet for the router")
     yield Flow(admit, 0, match(), PLANNED, purpose="none of a router's business")
 
 
@@ -117,6 +123,36 @@ def _arp_reply(gateway: Gateway) -> tuple[Action, ...]:
     )
 
 
+def _no_sender_flows(gateway: Gateway) -> Iterable[Flow]:
+    for network in (*NOT_ROUTED, IPv4Network(gateway.ip)):
+        yield Flow(
+            GatewayTable.SOURCE, _NO_SENDER, _ip("ipv4_src", network), SPOOFED, purpose="nobody sends from there"
+        )
+    yield Flow(GatewayTable.SOURCE, 0, match(), SPOOFED, purpose="a sender there is no way back to")
+
+
+def _ways_back(gateway: Gateway) -> Iterable[tuple[IPv4Network, int]]:
+    """Who is behind which port: what is routed there, and the neighbors themselves."""
+    port_of = {neighbor.ip: neighbor.port for neighbor in gateway.neighbors}
+    yield from (
+        {IPv4Network(ip): port for ip, port in port_of.items()}
+        | {route.prefix: port_of[route.via] for route in gateway.routes}
+    ).items()
+
+
+def sender_flows(prefix: IPv4Network, port: int) -> tuple[Flow, Flow]:
+    """The flows of those who send from a prefix: by the port that leads back to them, and by no other.
+
+    Strict reverse-path forwarding (RFC 3704, 2.2). The second one keeps a shorter prefix from letting them in.
+    """
+    table, priority = GatewayTable.SOURCE, _SENDER + 2 * prefix.prefixlen
+    here, anywhere = _ip("ipv4_src", prefix, in_port=port), _ip("ipv4_src", prefix)
+    return (
+        Flow(table, priority + 1, here, PLANNED, goto=GatewayTable.ROUTE, purpose="the way back to the sender"),
+        Flow(table, priority, anywhere, SPOOFED, purpose="a sender that is elsewhere"),
+    )
+
+
 def _own_address_flows(gateway: Gateway) -> Iterable[Flow]:
     route, ask = GatewayTable.ROUTE, (Output(CONTROLLER),)
     own: Fields = {"eth_type": ETH_TYPE_IPV4, "ipv4_dst": gateway.ip}
@@ -125,21 +161,22 @@ def _own_address_flows(gateway: Gateway) -> Iterable[Flow]:
     yield Flow(route, _OWN_ADDRESS, match(ip_proto=PROTO_UDP, **own), TO_GATEWAY, ask, purpose="nobody listens")
     yield Flow(route, _OWN_ADDRESS_REST, match(**own), PLANNED, purpose="for the gateway, which offers nothing else")
     for network in NOT_ROUTED:
-        yield Flow(route, _NOT_ROUTED, _to(network), PLANNED, purpose="no router forwards these")
+        yield Flow(route, _NOT_ROUTED, _ip("ipv4_dst", network), PLANNED, purpose="no router forwards these")
     yield Flow(route, 0, match(), NO_ROUTE, ask, purpose="no route")
 
 
-def _to(network: IPv4Network) -> Match:
-    if network.prefixlen == 0:
-        return match(eth_type=ETH_TYPE_IPV4)
-    return match(eth_type=ETH_TYPE_IPV4, ipv4_dst=(str(network.network_address), str(network.netmask)))
+def _ip(field: str, network: IPv4Network, **others: MatchValue) -> Match:
+    """A match on IPv4 packets from, or to, a network."""
+    if network.prefixlen:
+        others[field] = (str(network.network_address), str(network.netmask))
+    return match(eth_type=ETH_TYPE_IPV4, **others)
 
 
 def route_flow(route: Route, hop: int) -> Flow:
     """The flow of one route: the longer its prefix, the higher its priority."""
     priority = _PREFIX + route.prefix.prefixlen
     table, then = GatewayTable.ROUTE, GatewayTable.NEXT_HOP
-    return Flow(table, priority, _to(route.prefix), PLANNED, metadata=hop, goto=then, purpose="route")
+    return Flow(table, priority, _ip("ipv4_dst", route.prefix), PLANNED, metadata=hop, goto=then, purpose="route")
 
 
 def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int) -> tuple[Flow, Flow]:

@@ -42,6 +42,16 @@ class ArpRequests:
 
 
 @dataclass(frozen=True)
+class Forged:
+    """A probe: one echo request by ``src`` to ``dst`` that says it comes from the address ``claimed``; then one in its
+    own name, which is answered in a sound lab: by then the first one is where it was to go."""
+
+    src: str
+    dst: str
+    claimed: str
+
+
+@dataclass(frozen=True)
 class Request:
     """A probe that was sent elsewhere: one request as ``emu trace`` makes it, whose frames are handed to the judge.
 
@@ -53,7 +63,7 @@ class Request:
     kind: str
 
 
-Probe = Ping | ArpRequests | Request
+Probe = Ping | ArpRequests | Forged | Request
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,17 @@ class Uninvolved:
     count: int
 
 
-Test = Seen | Unseen | Ordered | Reaches | Prints | KernelState | Transfers | Uninvolved
+@dataclass(frozen=True)
+class Dropped:
+    """The controller and its switch count ``count`` packets more that were dropped for ``reason`` when ``probe`` is
+    sent."""
+
+    probe: Probe
+    reason: str
+    count: int
+
+
+Test = Seen | Unseen | Ordered | Reaches | Prints | KernelState | Transfers | Uninvolved | Dropped
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emu.addressing import GATEWAY_MAC, gateway_address
-from emu.claims import Claim, KernelState, Ping, Prints, Query, Unseen
+from emu.claims import Claim, Dropped, Forged, KernelState, Ping, Prints, Query, Seen, Unseen
 from emu.designs import base
 from emu.designs.claims import arp_claims, bystanders, common_claims, path_claims, unseen_claim
 from emu.model import (
+    SWITCH,
     Address,
     Binding,
     Control,
@@ -159,6 +160,7 @@ class Routed:
                 ),
                 ("arp-reply",),
             ),
+            *_source_claims(plan, src, dst, delivered),
             *common_claims(plan, plan.scenario.mtu, delivered),
         )
 
@@ -193,6 +195,38 @@ class Routed:
                 ),
             ),
         )
+
+
+def _source_claims(plan: Plan, src: str, dst: str, needs: tuple[str, ...]) -> tuple[Claim, ...]:
+    """What becomes of a packet in another node's name."""
+    near, far = plan.node_of[src], plan.node_of[dst]
+    probe, sent = Forged(src, dst, far.address), {"ip.src": far.address, "ip.dst": plan.address(dst)}
+    claimed = f"a packet of {src}'s that says it is from {far.name}, {far.address},"
+    port = f"{SWITCH}:{plan.port_of[near.name].device}"
+    source = "RFC 3704, section 2.2: strict reverse path; RFC 2827"
+    return (
+        Claim(
+            "spoofed-arrives",
+            f"{claimed} comes as far as the gateway",
+            source,
+            Seen(probe, (port,), {**sent, "dir": "in"}, {"eth.src": near.mac}),
+            needs,
+        ),
+        Claim(
+            "spoofed-stopped",
+            f"{claimed} goes no further",
+            source,
+            Unseen(probe, bystanders(plan, near.name), sent),
+            ("spoofed-arrives",),
+        ),
+        Claim(
+            "spoofed-counted",
+            "the switch has dropped it, and counted it",
+            source,
+            Dropped(probe, "spoofed", 1),
+            ("spoofed-arrives",),
+        ),
+    )
 
 
 DESIGN: base.Design = Routed()

@@ -10,6 +10,8 @@ from typing import Any
 from emu.claims import (
     ArpRequests,
     Claim,
+    Dropped,
+    Forged,
     KernelState,
     Ordered,
     Prints,
@@ -26,6 +28,7 @@ from emu.errors import LabError
 from emu.evidence import Finding, judge_frames
 from emu.frames import Frame
 from emu.live.lab import Lab
+from emu.packets import echo_request
 
 COMMANDS = ("ping", "traceroute")
 """Commands that claims are tested with, besides those every lab needs."""
@@ -101,15 +104,22 @@ class _Captures:
         self._lab.cool()
         capture = self._lab.capture(sorted(self._points[probe]))
         try:
-            if isinstance(probe, ArpRequests):
-                requests = [(request.sender, request.target) for request in probe.requests]
-                self._lab.tree.request("ask_arp", name=probe.src, requests=requests)
-            else:
-                argv = ["ping", "-n", "-q", "-c", "1", "-W", "5", self._lab.plan.address(probe.dst)]
-                self._lab[probe.src].run(argv)
+            put(self._lab, probe)
         finally:
             frames = self._lab.captured(capture)
         return frames
+
+
+def put(lab: Lab, probe: Probe) -> None:
+    """Put a probe on the wire; returns when it is where it was to go, or lost."""
+    if isinstance(probe, ArpRequests):
+        requests = [(request.sender, request.target) for request in probe.requests]
+        lab.tree.request("ask_arp", name=probe.src, requests=requests)
+        return
+    address = lab.plan.address(probe.dst)
+    if isinstance(probe, Forged):
+        lab.tree.request("forge", name=probe.src, packet=echo_request(probe.claimed, address), address=address)
+    lab[probe.src].run(["ping", "-n", "-q", "-c", "1", "-W", "5", address])
 
 
 def _frames(test: FrameTest, lab: Lab, captures: _Captures) -> Finding:
@@ -190,6 +200,13 @@ def _uninvolved(test: Uninvolved, lab: Lab, captures: _Captures) -> Finding:
     return done.returncode == 0 and packets == 0, "status 0, 0 packets to the controller", said
 
 
+def _dropped(test: Dropped, lab: Lab, captures: _Captures) -> Finding:
+    before = lab.drops()[test.reason]
+    put(lab, test.probe)
+    count = lab.drops()[test.reason] - before
+    return count == test.count, f"{test.count} dropped: {test.reason}", f"{count} dropped"
+
+
 _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
     Seen: _frames,
     Unseen: _frames,
@@ -199,4 +216,5 @@ _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
     KernelState: _kernel_state,
     Transfers: _transfers,
     Uninvolved: _uninvolved,
+    Dropped: _dropped,
 }

@@ -210,6 +210,11 @@ class Lab:
         status: dict[str, Any] = self.tree.request("controller_status")
         return status
 
+    def drops(self) -> dict[str, int]:
+        """How many packets the controller and its switch have dropped so far, by what for (``docs/controllers.md``)."""
+        drops: dict[str, int] = self.tree.request("drops")
+        return drops
+
     def errors(self) -> list[str]:
         """Exceptions of the controller and OpenFlow errors so far."""
         return list(self.tree.request("errors"))

@@ -237,6 +237,12 @@ def gateway(sdn: str) -> dict[str, Any]:
     ports[3].send(arp_request(MACS[1], own, itself))
     wait_until("the frames by port 4 to be counted", lambda: dropped_at_entry() == before + 2)
     seen["not for it"] = see(*foreign, to_gateway(udp(own, "224.0.0.5")))
+    forged = ("192.168.1.3", "10.0.3.2", "172.16.0.1", itself, "127.0.0.1")
+    quiet = controller.ask("status")["counters"]["packet_in"]
+    seen["spoofed"] = see(*(to_gateway(udp(src, dst)) for src in forged for dst in ("192.168.1.2", itself)))
+    seen["spoofed packet-ins"] = controller.ask("status")["counters"]["packet_in"] - quiet
+    wait_until("as many to be counted", lambda: controller.ask("drops")["drops"]["spoofed"] >= 2 * len(forged))
+    seen["drops"] = controller.ask("drops")
     seen["expired"] = see(to_gateway(udp(own, "10.0.3.2", ttl=1)))
     seen["last hop"] = see(to_gateway(udp(own, "10.0.3.2", ttl=2)))
     seen["no route"] = see(to_gateway(udp(own, "172.16.0.1")))

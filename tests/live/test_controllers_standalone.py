@@ -143,6 +143,9 @@ def test_gateway_routes_and_answers_as_a_router(sdn: str) -> None:
     assert seen["quiet"]["packet_in"] == 1 + 3 + 1
     assert nothing(seen["arp for another"])
     assert nothing(seen["not for it"])
+    assert nothing(seen["spoofed"])
+    assert seen["drops"] == {"drops": {"spoofed": 10}}
+    assert seen["spoofed packet-ins"] == 1, "the sentinel's"
     (reply,) = at(seen["ping"], 1)
     assert icmp(reply) == (0, 0)
     assert mac(reply) == (MACS[1], GATEWAY_MAC)

@@ -16,7 +16,7 @@ import pytest
 
 from controllers import answering, learning, routing
 from controllers.framework import choose, guarded
-from controllers.pipeline import Add, Cookie, Delete, DeleteAll, Kind, Message, Owner, Send, message
+from controllers.pipeline import Add, Cookie, Count, Delete, DeleteAll, Kind, Message, Owner, Send, message
 from controllers.plan import Binding, Gateway, Neighbor, Route
 from controllers.status import respond
 
@@ -39,6 +39,7 @@ MESSAGES: list[Message] = [
     Delete(FLOWS[-1]),
     DeleteAll(Owner.L2_SWITCH, Kind.LEARNED),
     DeleteAll(Owner.L3_GATEWAY),
+    Count(Owner.L3_GATEWAY, Kind.SPOOFED),
     Send(3, b"frame"),
 ]
 
@@ -128,10 +129,13 @@ def test_the_framework_that_is_not_there_is_named() -> None:
 
 
 def test_status_requests() -> None:
-    controller = SimpleNamespace(status=lambda: {"ready": True}, forget=lambda: {"learned": []})
+    controller = SimpleNamespace(
+        status=lambda: {"ready": True}, forget=lambda: {"learned": []}, drops=lambda: {"drops": {}}
+    )
     answers = {
         b'{"op": "status"}': {"ready": True},
         b'{"op": "forget"}': {"learned": []},
+        b'{"op": "drops"}': {"drops": {}},
         b'{"op": "explode"}': {"error": "no such op: 'explode'"},
         b"[]": {"error": "no such op: None"},
         b'{"op": {"a": 1}}': {"error": "no such op: {'a': 1}"},

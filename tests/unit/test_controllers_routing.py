@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
 
 from controllers.limits import TokenBucket
-from controllers.pipeline import CONTROLLER, IN_PORT, Kind
+from controllers.pipeline import CONTROLLER, IN_PORT, GatewayTable, Kind
 from controllers.plan import Gateway, Neighbor, Route
 from controllers.routing import ERRORS_BURST, answer, error_limit, flows
 from controllers.wire import parse_ethernet, parse_ipv4
@@ -36,9 +37,9 @@ SWITCH = FakeSwitch(flows(GATEWAY))
 
 
 def send(
-    dst: str, *, port: int = 1, ttl: int = 64, eth_dst: str = MAC, **fields: Any
+    dst: str, *, src: str = "192.168.1.1", port: int = 1, ttl: int = 64, eth_dst: str = MAC, **fields: Any
 ) -> list[tuple[int, Any, dict[str, Any]]]:
-    packet = {"eth_type": 0x0800, "ipv4_dst": dst, "nw_ttl": ttl, "ip_proto": 6, **fields}
+    packet = {"eth_type": 0x0800, "ipv4_src": src, "ipv4_dst": dst, "nw_ttl": ttl, "ip_proto": 6, **fields}
     return SWITCH.outputs(in_port=port, eth_src=MACS[1], eth_dst=eth_dst, **packet)
 
 
@@ -81,6 +82,41 @@ def test_what_a_router_ignores() -> None:
         assert send(dst) == [], dst
 
 
+SENDERS = {
+    "192.168.1.1": 1,
+    "192.168.1.2": 2,  # a neighbor that no route leads to
+    "10.9.9.9": 1,
+    "10.0.9.9": 2,
+    "10.0.3.2": 3,
+    "10.0.3.7": 1,
+}
+
+
+@pytest.mark.parametrize(("src", "home"), SENDERS.items())
+def test_who_sends_does_so_by_the_port_that_leads_back_to_it(src: str, home: int) -> None:
+    for port in MACS:
+        assert bool(send("192.168.1.3", src=src, port=port)) == (port == home), port
+        asks = send("192.168.0.1", src=src, port=port, ip_proto=1, icmpv4_type=8)
+        assert bool(asks) == (port == home), "nor does it get an answer from the gateway itself"
+
+
+@pytest.mark.parametrize("src", ["172.16.0.1", "0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255", "192.168.0.1"])
+def test_nobody_sends_from_there_even_with_a_default_route(src: str) -> None:
+    default = (*GATEWAY.routes, Route(IPv4Network("0.0.0.0/0"), "192.168.1.1"))
+    switch = FakeSwitch(flows(replace(GATEWAY, routes=default)))
+    packet = {"in_port": 1, "eth_src": MACS[1], "eth_dst": MAC, "eth_type": 0x0800, "ipv4_src": src}
+    packet |= {"ipv4_dst": "10.0.3.2", "nw_ttl": 64, "ip_proto": 6}
+    assert send("10.0.3.2", src=src) == []
+    assert bool(switch.outputs(**packet)) == (src == "172.16.0.1")
+
+
+def test_what_is_dropped_for_its_sender_is_counted_as_such() -> None:
+    for src, port in (("10.0.3.2", 1), ("172.16.0.1", 1), ("192.168.0.1", 2), ("192.168.1.1", 2)):
+        hit = SWITCH.hit(GatewayTable.SOURCE, {"eth_type": 0x0800, "ipv4_src": src, "in_port": port})
+        assert hit is not None
+        assert hit.cookie.kind is Kind.SPOOFED
+
+
 @pytest.mark.parametrize("eth_dst", ["ff:ff:ff:ff:ff:ff", MAC])
 def test_arp_for_its_own_address_is_answered_by_the_switch(eth_dst: str) -> None:
     question = {
@@ -101,8 +137,10 @@ def test_arp_for_its_own_address_is_answered_by_the_switch(eth_dst: str) -> None
 
 def test_a_next_hop_is_two_flows_however_many_routes_lead_there() -> None:
     more = tuple(Route(IPv4Network(f"10.1.{third}.0/24"), "192.168.1.3") for third in range(100))
-    grown = Gateway(GATEWAY.ip, MAC, GATEWAY.ports, GATEWAY.neighbors, GATEWAY.routes + more)
-    assert len(flows(grown)) == len(flows(GATEWAY)) + 100
+    grown = flows(replace(GATEWAY, routes=GATEWAY.routes + more))
+    assert len(grown) == len(flows(GATEWAY)) + 3 * len(more)
+    in_last_table = [sum(flow.table == GatewayTable.NEXT_HOP for flow in each) for each in (grown, flows(GATEWAY))]
+    assert in_last_table[0] == in_last_table[1]
 
 
 def said(kind: Kind, frame: bytes, limit: TokenBucket | None = None) -> tuple[int, int] | None:
