@@ -3,13 +3,14 @@
 It is a router and no switch: a frame for another MAC than its own is none of its business, nothing is bridged from
 port to port. ADMIT answers ARP for the gateway's own address (the switch does, by itself) and lets in packets for its
 MAC; SOURCE drops those that come by another port than the one that leads back to their sender; ROUTE finds the longest
-prefix by flow priority and writes the next hop's number as metadata; NEXT_HOP decrements the TTL, rewrites both MACs
-and sends. A route that changes is three flows, of SOURCE and ROUTE; a next hop that changes is two flows of NEXT_HOP,
-however many routes lead there.
+prefix by flow priority and writes the next hop's number as metadata; SIZE looks whether it fits the MTU there, if that
+is less than what comes in may have; NEXT_HOP decrements the TTL, rewrites both MACs and sends. A
+route that changes is three flows, of SOURCE and ROUTE; a next hop that changes is two flows of NEXT_HOP, however many
+routes lead there.
 
-Packets come to the controller for three reasons only: no route (net unreachable), TTL used up (time exceeded), and
-for the gateway itself (echo request, UDP). Its ICMP goes back the way the packet came, to the neighbor that sent the
-frame.
+Packets come to the controller for four reasons only: no route (net unreachable), TTL used up (time exceeded), larger
+than the next hop's MTU (fragmentation needed), and for the gateway itself (echo request, UDP). Its ICMP goes back
+the way the packet came, to the neighbor that sent the frame.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from controllers.pipeline import (
     CONTROLLER,
     IN_PORT,
     Action,
+    CheckLarger,
     Cookie,
     DecTtl,
     Fields,
@@ -33,6 +35,7 @@ from controllers.pipeline import (
     Move,
     Output,
     Owner,
+    PacketIn,
     Send,
     SetField,
     match,
@@ -42,11 +45,13 @@ from controllers.wire import (
     ARP_REPLY,
     ARP_REQUEST,
     BROADCAST_MAC,
+    CODE_FRAGMENTATION_NEEDED,
     CODE_NET_UNREACHABLE,
     CODE_PORT_UNREACHABLE,
     CODE_TTL_IN_TRANSIT,
     ETH_TYPE_ARP,
     ETH_TYPE_IPV4,
+    ETHERNET_BYTES,
     ICMP_ECHO_REQUEST,
     ICMP_TIME_EXCEEDED,
     ICMP_UNREACHABLE,
@@ -61,6 +66,7 @@ PLANNED = Cookie(Owner.L3_GATEWAY)
 SPOOFED = Cookie(Owner.L3_GATEWAY, Kind.SPOOFED)
 NO_ROUTE = Cookie(Owner.L3_GATEWAY, Kind.NO_ROUTE)
 TTL_EXPIRED = Cookie(Owner.L3_GATEWAY, Kind.TTL_EXPIRED)
+TOO_LARGE = Cookie(Owner.L3_GATEWAY, Kind.TOO_LARGE)
 TO_GATEWAY = Cookie(Owner.L3_GATEWAY, Kind.TO_GATEWAY)
 
 # Above any traceroute or mtr through many nodes at once, far below what would occupy the controller.
@@ -70,7 +76,8 @@ ERRORS_BURST = 100.0
 _INVALID, _ARP, _IPV4 = 500, 400, 300
 _NO_SENDER, _SENDER = 2000, 1000
 _OWN_ADDRESS, _OWN_ADDRESS_REST, _NOT_ROUTED, _PREFIX = 2200, 2100, 2000, 1000
-_EXPIRED, _HAIRPIN, _FORWARD = 300, 200, 100
+_CHECKED = 100
+_EXPIRED, _LARGER, _HAIRPIN, _FORWARD = 300, 250, 200, 100
 
 # No router forwards these (RFC 1812, 4.2.2.11 and 5.3.7): this network, loopback, and multicast with all that is
 # above it.
@@ -92,6 +99,7 @@ def flows(gateway: Gateway) -> list[Flow]:
         *_own_address_flows(gateway),
         *(route_flow(route, hops[route.via]) for route in gateway.routes),
         *(flow for neighbor in gateway.neighbors for flow in next_hop_flows(gateway, neighbor, hops[neighbor.ip])),
+        *_size_flows(gateway),
         *_expired_flows(),
     ]
 
@@ -175,7 +183,7 @@ def _ip(field: str, network: IPv4Network, **others: MatchValue) -> Match:
 def route_flow(route: Route, hop: int) -> Flow:
     """The flow of one route: the longer its prefix, the higher its priority."""
     priority = _PREFIX + route.prefix.prefixlen
-    table, then = GatewayTable.ROUTE, GatewayTable.NEXT_HOP
+    table, then = GatewayTable.ROUTE, GatewayTable.SIZE
     return Flow(table, priority, _ip("ipv4_dst", route.prefix), PLANNED, metadata=hop, goto=then, purpose="route")
 
 
@@ -191,6 +199,30 @@ def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int) -> tuple[Flow
     )
 
 
+def _egress_mtu(gateway: Gateway, hop: int) -> int | None:
+    """The MTU on the way to a next hop, by its number."""
+    return {mtu.port: mtu.mtu for mtu in gateway.egress_mtus}.get(gateway.neighbors[hop - 1].port)
+
+
+def _size_flows(gateway: Gateway) -> Iterable[Flow]:
+    size, then = GatewayTable.SIZE, GatewayTable.NEXT_HOP
+    for hop in range(1, len(gateway.neighbors) + 1):
+        mtu = _egress_mtu(gateway, hop)
+        if mtu is not None:
+            checks = (CheckLarger(mtu + ETHERNET_BYTES),)
+            yield Flow(size, _CHECKED, match(metadata=hop), PLANNED, checks, goto=then, purpose="does it fit?")
+    yield Flow(size, 0, match(), PLANNED, goto=then, purpose="as large as what comes in may be")
+    # OpenFlow has no match for "don't fragment": who may be told so is for the controller to see.
+    ask = (Output(CONTROLLER),)
+    yield Flow(then, _LARGER, match(reg0=1), TOO_LARGE, ask, purpose="larger than the next hop's MTU")
+
+
+def forbids_fragments(frame: bytes) -> bool:
+    """Whether the packet in a frame may not be fragmented (RFC 791)."""
+    ip = parse_ipv4(frame)
+    return ip is not None and ip.dont_fragment
+
+
 def _expired_flows() -> Iterable[Flow]:
     # A match on the TTL (a Nicira field both frameworks have) and not OpenFlow's "invalid TTL" packet-in, which has
     # to be asked for, carries the cookie of whichever flow decremented, and comes at all only from switches that
@@ -203,25 +235,30 @@ def _expired_flows() -> Iterable[Flow]:
         yield Flow(GatewayTable.NEXT_HOP, _EXPIRED, used_up, TTL_EXPIRED, ask, purpose="TTL used up")
 
 
-def answer(gateway: Gateway, limit: TokenBucket, kind: Kind, in_port: int, frame: bytes, now_s: float) -> Send | None:
+def answer(gateway: Gateway, limit: TokenBucket, packet: PacketIn, now_s: float) -> Send | None:
     """What the gateway says about a packet its switch handed over, and why it did (`kind`); None: nothing.
 
     ICMP errors obey RFC 1812 (see `wire.may_be_told`) and the limit; a token is taken only for an error that is sent.
     """
+    kind, frame = packet.kind, packet.frame
+    mtu = 0
     if kind is Kind.TO_GATEWAY:
         ip = parse_ipv4(frame)
         if ip is None or ip.dst != gateway.ip:
             return None
         if ip.proto == PROTO_ICMP:
             reply = echo_reply(frame, gateway.mac)
-            return None if reply is None else Send(in_port, reply)
+            return None if reply is None else Send(packet.in_port, reply)
+    elif kind is Kind.TOO_LARGE:
+        mtu = _egress_mtu(gateway, packet.metadata) or 0
     said = _ERRORS.get(kind)
-    error = None if said is None else icmp_error(frame, *said, gateway.mac, gateway.ip)
-    return Send(in_port, error) if error is not None and limit.take(now_s) else None
+    error = None if said is None else icmp_error(frame, *said, gateway.mac, gateway.ip, mtu)
+    return Send(packet.in_port, error) if error is not None and limit.take(now_s) else None
 
 
 _ERRORS = {
     Kind.NO_ROUTE: (ICMP_UNREACHABLE, CODE_NET_UNREACHABLE),
     Kind.TTL_EXPIRED: (ICMP_TIME_EXCEEDED, CODE_TTL_IN_TRANSIT),
+    Kind.TOO_LARGE: (ICMP_UNREACHABLE, CODE_FRAGMENTATION_NEEDED),
     Kind.TO_GATEWAY: (ICMP_UNREACHABLE, CODE_PORT_UNREACHABLE),
 }

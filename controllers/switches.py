@@ -34,7 +34,7 @@ from controllers.framework import (
     ofp_event,
     set_ev_cls,
 )
-from controllers.pipeline import Add, Cookie, Count, DeleteAll, Flow, Kind, Message, Owner, Send, message
+from controllers.pipeline import Add, Cookie, Count, DeleteAll, Flow, Kind, Message, Owner, PacketIn, Send, message
 from controllers.plan import Control, parse
 
 # Errors beyond this many are counted, not kept: a fault in every packet must not fill the memory.
@@ -219,8 +219,9 @@ class Switches(App):
         if cookie is None or application is None:
             return
         dpid = packet.datapath.id
-        in_port = packet.match["in_port"]
-        self.send(dpid, application.packet_in(dpid, in_port, cookie.kind, bytes(packet.data), time.monotonic()))
+        fields = packet.match
+        told = PacketIn(fields["in_port"], cookie.kind, bytes(packet.data), fields.get("metadata", 0))
+        self.send(dpid, application.packet_in(dpid, told, time.monotonic()))
 
     @set_ev_cls(ofp_event.EventOFPFlowRemoved, MAIN)
     @guarded
@@ -280,8 +281,8 @@ class SwitchApp(App):
         """The flows a switch gets as soon as it connects."""
         raise NotImplementedError
 
-    def packet_in(self, dpid: int, in_port: int, kind: Kind, frame: bytes, now_s: float) -> Sequence[Message]:
-        """What to answer to a frame that a flow of this application and kind handed over."""
+    def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> Sequence[Message]:
+        """What to answer to a frame that a flow of this application handed over."""
         raise NotImplementedError
 
     def flow_ended(self, dpid: int, fields: dict[str, Any]) -> Sequence[Message]:

@@ -28,6 +28,7 @@ ICMP_ECHO_REQUEST = 8
 ICMP_TIME_EXCEEDED = 11
 CODE_NET_UNREACHABLE = 0
 CODE_PORT_UNREACHABLE = 3
+CODE_FRAGMENTATION_NEEDED = 4
 CODE_TTL_IN_TRANSIT = 0
 # Destination unreachable, source quench, redirect, time exceeded, parameter problem (RFC 792): no error answers these.
 ICMP_ERRORS = frozenset({3, 4, 5, 11, 12})
@@ -74,6 +75,7 @@ class Ipv4:
     proto: int
     ttl: int
     tos: int
+    dont_fragment: bool
     fragment_offset: int
     more_fragments: bool
     header_bytes: int
@@ -164,6 +166,7 @@ def parse_ipv4(frame: bytes) -> Ipv4 | None:
         proto=packet[9],
         ttl=packet[8],
         tos=packet[1],
+        dont_fragment=bool(fragment & 0x4000),
         fragment_offset=(fragment & 0x1FFF) * 8,
         more_fragments=bool(fragment & 0x2000),
         header_bytes=header_bytes,
@@ -235,9 +238,10 @@ def may_be_told(frame: bytes) -> bool:
     return bool(payload) and payload[0] not in ICMP_ERRORS
 
 
-def icmp_error(frame: bytes, icmp_type: int, code: int, mac: str, address: str) -> bytes | None:
+def icmp_error(frame: bytes, icmp_type: int, code: int, mac: str, address: str, mtu: int = 0) -> bytes | None:
     """The ICMP error of the router at `mac` and `address` about the packet in `frame`, or None where none may be sent.
 
+    `mtu`: the next hop's, in bytes, where fragmentation was needed (RFC 1191, section 4).
     It quotes the packet's header and what follows up to 548 bytes, and goes back to the machine the frame came from.
     None as well when the frame holds fewer than the 8 bytes after the header that RFC 792 wants quoted (or than there
     are).
@@ -248,4 +252,4 @@ def icmp_error(frame: bytes, icmp_type: int, code: int, mac: str, address: str) 
     quoted = frame[ETHERNET_BYTES : ETHERNET_BYTES + min(ip.total_bytes, QUOTE_BYTES)]
     if len(quoted) < min(ip.header_bytes + 8, ip.total_bytes):
         return None
-    return _icmp_frame(eth, mac, address, ip.src, TOS_ERROR, struct.pack("!BBHI", icmp_type, code, 0, 0) + quoted)
+    return _icmp_frame(eth, mac, address, ip.src, TOS_ERROR, struct.pack("!BBHI", icmp_type, code, 0, mtu) + quoted)

@@ -43,12 +43,23 @@ class ArpRequests:
 
 @dataclass(frozen=True)
 class Forged:
-    """A probe: one echo request by ``src`` to ``dst`` that says it comes from the address ``claimed``; then one in its
-    own name, which is answered in a sound lab: by then the first one is where it was to go."""
+    """A probe: one echo request by ``src`` to ``dst`` made by hand, which says that it comes from the address
+    ``claimed`` and may be fragmented, of ``size_bytes`` with its IPv4 header; then ping's own, which is answered in a
+    sound lab: by then the first one is where it was to go."""
 
     src: str
     dst: str
     claimed: str
+    size_bytes: int = 84
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A probe: ``size_bytes`` over a TCP connection from ``src`` to ``dst``."""
+
+    src: str
+    dst: str
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Request:
     kind: str
 
 
-Probe = Ping | ArpRequests | Forged | Request
+Probe = Ping | ArpRequests | Forged | Stream | Request
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,7 @@ class Uninvolved:
 @dataclass(frozen=True)
 class Dropped:
     """The controller and its switch count ``count`` packets more that were dropped for ``reason`` when ``probe`` is
-    sent."""
+    sent from a cold lab."""
 
     probe: Probe
     reason: str

@@ -261,14 +261,24 @@ class GatewayRoute:
 
 
 @dataclass(frozen=True)
+class EgressMtu:
+    """The largest IPv4 packet that the L3 gateway sends by a port, in bytes."""
+
+    port: int
+    mtu: int
+
+
+@dataclass(frozen=True)
 class Gateway:
-    """The L3 gateway: one address and one MAC on every port, its next hops and its routes."""
+    """The L3 gateway: one address and one MAC on every port, its next hops and its routes, and the MTU of ports that
+    take less than their link carries."""
 
     ip: str
     mac: str
     ports: tuple[int, ...]
     neighbors: tuple[Binding, ...]
     routes: tuple[GatewayRoute, ...]
+    egress_mtus: tuple[EgressMtu, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -211,8 +211,8 @@ def arp_request(sender_mac: str, sender: str, target: str) -> bytes:
     return (ethernet + arp + source + inet_aton(sender) + bytes(6) + inet_aton(target)).ljust(60, b"\0")
 
 
-def echo_request(src: str, dst: str, size_bytes: int = 84) -> bytes:
-    """An IPv4 packet with an echo request that may be fragmented, of this length in all; 84 bytes are ping's own. The
+def echo_request(src: str, dst: str, size_bytes: int) -> bytes:
+    """An IPv4 packet with an echo request that may be fragmented, of this length in all. The
     checksum of the IPv4 header is left to the kernel that sends it (raw(7))."""
     icmp = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, 0, 1) + bytes(size_bytes - IP_HEADER_BYTES - ICMP_HEADER_BYTES)
     # Of an echo request of zeros the sum is its first and last word (RFC 1071).

@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emu.addressing import GATEWAY_MAC, gateway_address
-from emu.claims import Claim, Dropped, Forged, KernelState, Ping, Prints, Query, Seen, Unseen
+from emu.checks import LARGEST_MTU, SMALLEST_MTU
+from emu.claims import Claim, Dropped, Forged, KernelState, Ping, Prints, Query, Seen, Stream, Unseen
 from emu.designs import base
-from emu.designs.claims import arp_claims, bystanders, common_claims, path_claims, unseen_claim
+from emu.designs.claims import TRANSFER_BYTES, arp_claims, bystanders, common_claims, path_claims, unseen_claim
 from emu.model import (
     SWITCH,
     Address,
     Binding,
     Control,
+    EgressMtu,
     Gateway,
     GatewayRoute,
     Hop,
@@ -33,6 +35,7 @@ from emu.model import (
     contains,
     host_route,
 )
+from emu.packets import FRAGMENTATION_NEEDED, TCP, UNREACHABLE
 
 _DECK = "deck, slides 15-23"
 _NOWHERE = ("203.0.113.1", "198.51.100.1", "192.0.2.1")
@@ -45,7 +48,10 @@ class Routed:
     name = "routed"
     summary = "nodes with /32 addresses behind an L3 gateway that routes the pod subnets"
     has_containers = True
-    parameters: Mapping[str, base.Parameter] = {"routes": base.Parameter(("static",), unbuilt=("bgp",))}
+    parameters: Mapping[str, base.Parameter] = {
+        "routes": base.Parameter(("static",), unbuilt=("bgp",)),
+        "egress_mtu": base.Parameter(("link",), numbers=(SMALLEST_MTU, LARGEST_MTU), optional=True),
+    }
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
         nodes = base.nodes_for(scenario)
@@ -59,6 +65,7 @@ class Routed:
             for node in nodes
             for prefix in (host_route(node.address), node.pod_subnet)
         )
+        mtu = params.get("egress_mtu")
         control = Control(
             ("l3_gateway",),
             1,
@@ -68,6 +75,7 @@ class Routed:
                 ports=tuple(node.number for node in nodes),
                 neighbors=tuple(Binding(node.address, node.mac, node.number) for node in nodes),
                 routes=routes,
+                egress_mtus=tuple(EgressMtu(node.number, int(mtu)) for node in nodes) if mtu else (),
             ),
         )
         return base.assemble(self, scenario, params, nodes, machines, control)
@@ -111,6 +119,7 @@ class Routed:
         nowhere = next(a for a in _NOWHERE if not any(contains(network, a) for network in ours))
         journey = path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",))
         delivered = (journey[-1].id,)
+        path_mtu = _path_mtu(plan)
         return (
             *self._state(plan),
             *arp_claims(
@@ -161,7 +170,8 @@ class Routed:
                 ("arp-reply",),
             ),
             *_source_claims(plan, src, dst, delivered),
-            *common_claims(plan, plan.scenario.mtu, delivered),
+            *(_size_claims(plan, src, dst, path_mtu, delivered) if path_mtu else ()),
+            *common_claims(plan, plan.scenario.mtu, delivered, path_mtu),
         )
 
     def _state(self, plan: Plan) -> tuple[Claim, ...]:
@@ -225,6 +235,66 @@ def _source_claims(plan: Plan, src: str, dst: str, needs: tuple[str, ...]) -> tu
             source,
             Dropped(probe, "spoofed", 1),
             ("spoofed-arrives",),
+        ),
+    )
+
+
+def _path_mtu(plan: Plan) -> int | None:
+    """The gateway's egress MTU, where it is less than the links'."""
+    mtu = int(plan.params.get("egress_mtu", plan.scenario.mtu))
+    return mtu if mtu < plan.scenario.mtu else None
+
+
+def _size_claims(plan: Plan, src: str, dst: str, mtu: int, needs: tuple[str, ...]) -> tuple[Claim, ...]:
+    """What becomes of packets that are larger than the gateway's egress MTU but not than the links'."""
+    near, address, gateway = plan.node_of[src], plan.address(dst), gateway_address(plan.scenario.node_cidr)
+    size = plan.scenario.mtu
+    whole = Forged(src, dst, plan.address(src), size)
+    frame = {"ip.src": plan.address(src), "ip.dst": address, "ip.len": size}
+    port = f"{SWITCH}:{plan.port_of[near.name].device}"
+    full = f"a packet of {size} bytes that may be fragmented"
+    stated = "RFC 1812, section 5.2.6 wants it fragmented; Open vSwitch cannot, which is a stated deviation"
+    quoted = {f"quoted.{key}": value for key, value in {**frame, "ip.df": True, "ip.proto": TCP}.items()}
+    return (
+        Claim(
+            "too-large-arrives",
+            f"{full} comes as far as the gateway",
+            stated,
+            Seen(whole, (port,), {**frame, "dir": "in"}, {"ip.df": False, "eth.src": near.mac}),
+            needs,
+        ),
+        Claim(
+            "too-large-stopped",
+            f"{full} goes no further",
+            stated,
+            Unseen(whole, bystanders(plan, near.name), frame),
+            ("too-large-arrives",),
+        ),
+        Claim(
+            "too-large-counted",
+            "the gateway has dropped it, and counted it",
+            stated,
+            Dropped(whole, "too large, may be fragmented", 1),
+            ("too-large-arrives",),
+        ),
+        Claim(
+            "fragmentation-needed",
+            f"of a full TCP segment of {src}'s, the gateway says that {mtu} bytes fit",
+            "RFC 1191, section 4: destination unreachable, fragmentation needed, next-hop MTU",
+            Seen(
+                Stream(src, dst, TRANSFER_BYTES),
+                (f"{near.name}:{base.UPLINK}",),
+                {"icmp.type": UNREACHABLE, "icmp.code": FRAGMENTATION_NEEDED, "dir": "in"},
+                {"ip.src": gateway, "ip.dst": plan.address(src), "icmp.mtu": mtu, **quoted},
+            ),
+            needs,
+        ),
+        Claim(
+            "path-mtu",
+            f"{src} has learned that {mtu} bytes fit through the path to {dst}",
+            "RFC 1191, section 6.2: the path MTU is kept with the route",
+            Prints(src, ("ip", "route", "get", address), 0, (f" mtu {mtu}",)),
+            ("fragmentation-needed",),
         ),
     )
 

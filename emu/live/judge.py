@@ -19,6 +19,7 @@ from emu.claims import (
     Reaches,
     Request,
     Seen,
+    Stream,
     Test,
     Transfers,
     Uninvolved,
@@ -117,8 +118,12 @@ def put(lab: Lab, probe: Probe) -> None:
         lab.tree.request("ask_arp", name=probe.src, requests=requests)
         return
     address = lab.plan.address(probe.dst)
+    if isinstance(probe, Stream):
+        lab.tree.request("transfer", src=probe.src, dst=probe.dst, size_bytes=probe.size_bytes)
+        return
     if isinstance(probe, Forged):
-        lab.tree.request("forge", name=probe.src, packet=echo_request(probe.claimed, address), address=address)
+        packet = echo_request(probe.claimed, address, probe.size_bytes)
+        lab.tree.request("forge", name=probe.src, packet=packet, address=address)
     lab[probe.src].run(["ping", "-n", "-q", "-c", "1", "-W", "5", address])
 
 
@@ -201,6 +206,7 @@ def _uninvolved(test: Uninvolved, lab: Lab, captures: _Captures) -> Finding:
 
 
 def _dropped(test: Dropped, lab: Lab, captures: _Captures) -> Finding:
+    lab.cool()
     before = lab.drops()[test.reason]
     put(lab, test.probe)
     count = lab.drops()[test.reason] - before

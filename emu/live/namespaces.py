@@ -96,6 +96,10 @@ class Namespace:
         """What has come in at a device since it was made, in bytes of frames."""
         return int(self.route.get_links(self.index(device))[0].get_attr("IFLA_STATS64")["rx_bytes"])
 
+    def forget_paths(self) -> None:
+        """Forget what ICMP has told of paths: their MTU, and redirects (ip-sysctl.rst, route/flush)."""
+        self.set_sysctls((("net.ipv4.route.flush", "1"),))
+
     def flush_neighbors(self) -> None:
         """Forget every neighbor that was learned; permanent ones stay."""
         for entry in self.route.get_neighbours(family=socket.AF_INET):

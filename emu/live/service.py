@@ -236,10 +236,11 @@ class Service:
     # Caches
 
     def cool(self) -> None:
-        """Forget all that traffic has taught neighbors, the controller and the datapath; assert that it is so."""
+        """Forget all that traffic has taught kernels, the controller and the datapath; assert that it is so."""
         names = self._warm_machines()
         for name in names:
             self.spaces[name].flush_neighbors()
+            self.spaces[name].forget_paths()
         learned = self.controller_status("forget")["learned"]
         self.vswitch.forget_flows()
         warm = {name: known for name in names if (known := self.spaces[name].learned_neighbors())}

@@ -47,8 +47,8 @@ def internet_checksum(data: bytes) -> bytes:
     return struct.pack("!H", ~total & 0xFFFF)
 
 
-def ipv4(src: str, dst: str, proto: int, payload: bytes, ttl: int = 64) -> bytes:
-    head = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 7, 0, ttl, proto)
+def ipv4(src: str, dst: str, proto: int, payload: bytes, ttl: int = 64, dont_fragment: bool = False) -> bytes:
+    head = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 7, dont_fragment << 14, ttl, proto)
     ends = IPv4Address(src).packed + IPv4Address(dst).packed
     return head + internet_checksum(head + bytes(2) + ends) + ends + payload
 
@@ -186,6 +186,7 @@ def gateway_control() -> dict[str, Any]:
     prefixes = {"192.168.1.1/32": 1, "192.168.1.2/32": 2, "192.168.1.3/32": 3, "10.0.0.0/16": 2, "10.0.3.0/24": 3}
     routes = [{"prefix": prefix, "via": f"192.168.1.{port}"} for prefix, port in prefixes.items()]
     gateway = {"ip": "192.168.0.1", "mac": GATEWAY_MAC, "ports": [1, 2, 3], "neighbors": neighbors, "routes": routes}
+    gateway["egress_mtus"] = [{"port": 2, "mtu": 1000}]
     return {"apps": ["l3_gateway"], "dpid": 1, "gateway": gateway}
 
 
@@ -242,7 +243,9 @@ def gateway(sdn: str) -> dict[str, Any]:
     seen["spoofed"] = see(*(to_gateway(udp(src, dst)) for src in forged for dst in ("192.168.1.2", itself)))
     seen["spoofed packet-ins"] = controller.ask("status")["counters"]["packet_in"] - quiet
     wait_until("as many to be counted", lambda: controller.ask("drops")["drops"]["spoofed"] >= 2 * len(forged))
-    seen["drops"] = controller.ask("drops")
+    seen["spoofed drops"] = controller.ask("drops")
+    for name, size, dont_fragment in (("fits", 1000, True), ("too large", 1001, True), ("cannot be cut", 1001, False)):
+        seen[name] = see(to_gateway(ipv4(own, "10.0.2.2", 17, bytes(size - 20), dont_fragment=dont_fragment)))
     seen["expired"] = see(to_gateway(udp(own, "10.0.3.2", ttl=1)))
     seen["last hop"] = see(to_gateway(udp(own, "10.0.3.2", ttl=2)))
     seen["no route"] = see(to_gateway(udp(own, "172.16.0.1")))
@@ -252,6 +255,7 @@ def gateway(sdn: str) -> dict[str, Any]:
     started_s = time.monotonic()
     # In portions that the switch's own queue of packet-ins has room for, besides the sentinel.
     seen["storm"] = [see(*[to_gateway(udp(own, "172.16.0.1"))] * 40)[1] for _ in range(8)]
+    seen["drops"] = controller.ask("drops")
     seen["storm_s"] = time.monotonic() - started_s
     seen["status"] = controller.ask("status")
     controller.end()

@@ -144,7 +144,16 @@ def test_gateway_routes_and_answers_as_a_router(sdn: str) -> None:
     assert nothing(seen["arp for another"])
     assert nothing(seen["not for it"])
     assert nothing(seen["spoofed"])
-    assert seen["drops"] == {"drops": {"spoofed": 10}}
+    assert seen["spoofed drops"] == {"drops": {"spoofed": 10, "too large, may be fragmented": 0}}
+    # Only what goes out by port 2 has to fit 1000 bytes.
+    assert [len(frame) for frame in at(seen["fits"], 2)] == [14 + 1000]
+    assert at(seen["fits"], 1, 3, 4) == []
+    (error,) = at(seen["too large"], 1)
+    assert icmp(error) == (3, 4)
+    assert int.from_bytes(error[38:42], "big") == 1000
+    assert at(seen["too large"], 2, 3, 4) == []
+    assert nothing(seen["cannot be cut"])
+    assert seen["drops"] == {"drops": {"spoofed": 10, "too large, may be fragmented": 1}}
     assert seen["spoofed packet-ins"] == 1, "the sentinel's"
     (reply,) = at(seen["ping"], 1)
     assert icmp(reply) == (0, 0)

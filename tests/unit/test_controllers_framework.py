@@ -16,8 +16,22 @@ import pytest
 
 from controllers import answering, learning, routing
 from controllers.framework import choose, guarded
-from controllers.pipeline import Add, Cookie, Count, Delete, DeleteAll, Kind, Message, Owner, Send, message
-from controllers.plan import Binding, Gateway, Neighbor, Route
+from controllers.pipeline import (
+    Add,
+    CheckLarger,
+    Cookie,
+    Count,
+    Delete,
+    DeleteAll,
+    Flow,
+    Kind,
+    Message,
+    Owner,
+    Send,
+    match,
+    message,
+)
+from controllers.plan import Binding, EgressMtu, Gateway, Neighbor, Route
 from controllers.status import respond
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,7 +39,12 @@ CONTROLLERS = REPOSITORY / "controllers"
 
 NEIGHBOR = Neighbor("192.168.1.1", "12:22:33:44:55:01", 1)
 GATEWAY = Gateway(
-    "192.168.0.1", "12:22:33:44:55:fe", (1, 2), (NEIGHBOR,), (Route(IPv4Network("0.0.0.0/0"), NEIGHBOR.ip),)
+    "192.168.0.1",
+    "12:22:33:44:55:fe",
+    (1, 2),
+    (NEIGHBOR,),
+    (Route(IPv4Network("0.0.0.0/0"), NEIGHBOR.ip),),
+    (EgressMtu(1, 1300),),
 )
 FLOWS = [
     *learning.standing_flows(),
@@ -76,6 +95,14 @@ def test_flows_are_read_back_as_they_were_meant(package: str) -> None:
         assert read.idle_timeout == flow.idle_timeout_s
         assert read.flags == (target.ofproto.OFPFF_SEND_FLOW_REM if flow.idle_timeout_s else 0)
         assert len(read.instructions) == sum((bool(flow.actions), flow.metadata is not None, flow.goto is not None))
+
+
+def test_the_check_of_a_size_is_written_as_open_vswitch_reads_it() -> None:
+    made = message(datapath("os_ken"), Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (CheckLarger(1314),))))
+    made.set_xid(1)
+    made.serialize()
+    # Read with Open vSwitch 3.1: ovs-ofctl parse-actions OpenFlow13 prints check_pkt_larger(1314)->NXM_NX_REG0[0].
+    assert bytes.fromhex("ffff 0018 00002320 0031 0522 0000 00010004 000000000000") in bytes(made.buf)
 
 
 @pytest.mark.parametrize("package", ["ryu", "os_ken"])
