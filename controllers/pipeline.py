@@ -59,6 +59,8 @@ class Kind(IntEnum):
     TO_GATEWAY = 4
     SPOOFED = 5
     TOO_LARGE = 6
+    UNRESOLVED = 7
+    ARP_ANSWER = 8
 
 
 _KIND_SHIFT = 32
@@ -184,6 +186,14 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Resubmit:
+    """Take a frame through the tables as if it came by a port now."""
+
+    in_port: int
+    frame: bytes
+
+
+@dataclass(frozen=True)
 class Count:
     """Ask how many packets the flows of one owner and kind have met; the switch answers with their sum."""
 
@@ -201,7 +211,7 @@ class PacketIn:
     metadata: int = 0
 
 
-Message = Add | Delete | DeleteAll | Send | Count
+Message = Add | Delete | DeleteAll | Send | Resubmit | Count
 
 
 def _action(action: Action, parser: Any) -> Any:
@@ -247,6 +257,14 @@ def message(datapath: Any, item: Message) -> Any:
             buffer_id=ofproto.OFP_NO_BUFFER,
             in_port=ofproto.OFPP_CONTROLLER,
             actions=[parser.OFPActionOutput(item.port)],
+            data=item.frame,
+        )
+    if isinstance(item, Resubmit):
+        return parser.OFPPacketOut(
+            datapath=datapath,
+            buffer_id=ofproto.OFP_NO_BUFFER,
+            in_port=item.in_port,
+            actions=[parser.OFPActionOutput(ofproto.OFPP_TABLE)],
             data=item.frame,
         )
     if isinstance(item, Count):

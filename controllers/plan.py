@@ -52,10 +52,10 @@ class ProxyArp:
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A next hop of the gateway."""
+    """A next hop of the gateway; without a MAC, the gateway asks for it."""
 
     ip: str
-    mac: str
+    mac: str | None
     port: int
 
 
@@ -218,7 +218,11 @@ def _proxy_arp(reader: _Reader, part: dict[str, Any], place: str) -> ProxyArp:
 
 def _gateway(reader: _Reader, part: dict[str, Any], place: str) -> Gateway:
     neighbors = [
-        Neighbor(reader.ip(row, where), reader.mac(row, where), reader.port(row, where))
+        Neighbor(
+            reader.ip(row, where),
+            None if row.get("mac") is None else reader.mac(row, where),
+            reader.port(row, where),
+        )
         for where, row in reader.rows(part, place, "neighbors")
     ]
     routes = []

@@ -8,9 +8,9 @@ is less than what comes in may have; NEXT_HOP decrements the TTL, rewrites both 
 route that changes is three flows, of SOURCE and ROUTE; a next hop that changes is two flows of NEXT_HOP, however many
 routes lead there.
 
-Packets come to the controller for four reasons only: no route (net unreachable), TTL used up (time exceeded), larger
-than the next hop's MTU (fragmentation needed), and for the gateway itself (echo request, UDP). Its ICMP goes back
-the way the packet came, to the neighbor that sent the frame.
+Packets for next hops that the plan knows come to the controller for four reasons only: no route (net unreachable), TTL
+used up (time exceeded), larger than the next hop's MTU (fragmentation needed), and for the gateway itself (echo
+request, UDP). Its ICMP goes back the way the packet came, to the neighbor that sent the frame.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from controllers.wire import (
     ARP_REQUEST,
     BROADCAST_MAC,
     CODE_FRAGMENTATION_NEEDED,
+    CODE_HOST_UNREACHABLE,
     CODE_NET_UNREACHABLE,
     CODE_PORT_UNREACHABLE,
     CODE_TTL_IN_TRANSIT,
@@ -73,7 +74,8 @@ TO_GATEWAY = Cookie(Owner.L3_GATEWAY, Kind.TO_GATEWAY)
 ERRORS_PER_S = 100.0
 ERRORS_BURST = 100.0
 
-_INVALID, _ARP, _IPV4 = 500, 400, 300
+ARP_PRIORITY = 400
+_INVALID, _IPV4 = 500, 300
 _NO_SENDER, _SENDER = 2000, 1000
 _OWN_ADDRESS, _OWN_ADDRESS_REST, _NOT_ROUTED, _PREFIX = 2200, 2100, 2000, 1000
 _CHECKED = 100
@@ -90,7 +92,7 @@ def error_limit(now_s: float) -> TokenBucket:
 
 
 def flows(gateway: Gateway) -> list[Flow]:
-    """Every flow of the gateway: all it knows, it knows beforehand."""
+    """Every flow of the gateway that is known beforehand; those of next hops without a MAC are `resolving`'s."""
     hops = {neighbor.ip: number for number, neighbor in enumerate(gateway.neighbors, start=1)}
     return [
         *_admit_flows(gateway),
@@ -98,7 +100,12 @@ def flows(gateway: Gateway) -> list[Flow]:
         *(flow for prefix, port in _ways_back(gateway) for flow in sender_flows(prefix, port)),
         *_own_address_flows(gateway),
         *(route_flow(route, hops[route.via]) for route in gateway.routes),
-        *(flow for neighbor in gateway.neighbors for flow in next_hop_flows(gateway, neighbor, hops[neighbor.ip])),
+        *(
+            flow
+            for neighbor in gateway.neighbors
+            if neighbor.mac is not None
+            for flow in next_hop_flows(gateway, neighbor, hops[neighbor.ip], neighbor.mac, PLANNED)
+        ),
         *_size_flows(gateway),
         *_expired_flows(),
     ]
@@ -111,7 +118,9 @@ def _admit_flows(gateway: Gateway) -> Iterable[Flow]:
     for port in gateway.ports:
         for eth_dst in (BROADCAST_MAC, gateway.mac):
             asked = match(in_port=port, eth_dst=eth_dst, eth_type=ETH_TYPE_ARP, arp_op=ARP_REQUEST, arp_tpa=gateway.ip)
-            yield Flow(admit, _ARP, asked, PLANNED, _arp_reply(gateway), purpose="who has the gateway's address?")
+            yield Flow(
+                admit, ARP_PRIORITY, asked, PLANNED, _arp_reply(gateway), purpose="who has the gateway's address?"
+            )
         packet = match(in_port=port, eth_dst=gateway.mac, eth_type=ETH_TYPE_IPV4)
         yield Flow(admit, _IPV4, packet, PLANNED, goto=GatewayTable.SOURCE, purpose="a packet for the router")
     yield Flow(admit, 0, match(), PLANNED, purpose="none of a router's business")
@@ -187,15 +196,15 @@ def route_flow(route: Route, hop: int) -> Flow:
     return Flow(table, priority, _ip("ipv4_dst", route.prefix), PLANNED, metadata=hop, goto=then, purpose="route")
 
 
-def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int) -> tuple[Flow, Flow]:
+def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int, mac: str, cookie: Cookie) -> tuple[Flow, Flow]:
     """The flows that take a packet to a neighbor, also back where it came from: a switch would not, a router does."""
     table = GatewayTable.NEXT_HOP
-    rewrite = (DecTtl(), SetField("eth_src", gateway.mac), SetField("eth_dst", neighbor.mac))
+    rewrite = (DecTtl(), SetField("eth_src", gateway.mac), SetField("eth_dst", mac))
     back = match(metadata=hop, in_port=neighbor.port, eth_type=ETH_TYPE_IPV4)
     on = match(metadata=hop, eth_type=ETH_TYPE_IPV4)
     return (
-        Flow(table, _HAIRPIN, back, PLANNED, (*rewrite, Output(IN_PORT)), purpose="next hop, back by the same port"),
-        Flow(table, _FORWARD, on, PLANNED, (*rewrite, Output(neighbor.port)), purpose="next hop"),
+        Flow(table, _HAIRPIN, back, cookie, (*rewrite, Output(IN_PORT)), purpose="next hop, back by the same port"),
+        Flow(table, _FORWARD, on, cookie, (*rewrite, Output(neighbor.port)), purpose="next hop"),
     )
 
 
@@ -259,6 +268,7 @@ def answer(gateway: Gateway, limit: TokenBucket, packet: PacketIn, now_s: float)
 _ERRORS = {
     Kind.NO_ROUTE: (ICMP_UNREACHABLE, CODE_NET_UNREACHABLE),
     Kind.TTL_EXPIRED: (ICMP_TIME_EXCEEDED, CODE_TTL_IN_TRANSIT),
+    Kind.UNRESOLVED: (ICMP_UNREACHABLE, CODE_HOST_UNREACHABLE),
     Kind.TOO_LARGE: (ICMP_UNREACHABLE, CODE_FRAGMENTATION_NEEDED),
     Kind.TO_GATEWAY: (ICMP_UNREACHABLE, CODE_PORT_UNREACHABLE),
 }

@@ -34,7 +34,20 @@ from controllers.framework import (
     ofp_event,
     set_ev_cls,
 )
-from controllers.pipeline import Add, Cookie, Count, DeleteAll, Flow, Kind, Message, Owner, PacketIn, Send, message
+from controllers.pipeline import (
+    Add,
+    Cookie,
+    Count,
+    DeleteAll,
+    Flow,
+    Kind,
+    Message,
+    Owner,
+    PacketIn,
+    Resubmit,
+    Send,
+    message,
+)
 from controllers.plan import Control, parse
 
 # Errors beyond this many are counted, not kept: a fault in every packet must not fill the memory.
@@ -59,7 +72,7 @@ class Switches(App):
         super().__init__(*arguments, **keywords)
         plan = os.environ.get("KUBENET_PLAN")
         self.control = read_plan(plan) if plan else Control()
-        self.counters = {"packet_in": 0, "packet_out": 0, "flow_mod": 0}
+        self.counters = {"packet_in": 0, "arp_answer": 0, "packet_out": 0, "flow_mod": 0}
         self.errors: list[str] = []
         self.errors_dropped = 0
         self._applications: dict[Owner, SwitchApp] = {}
@@ -85,8 +98,22 @@ class Switches(App):
         if datapath is None:
             return
         for item in messages:
-            self.counters["packet_out" if isinstance(item, Send) else "flow_mod"] += 1
+            self.counters["packet_out" if isinstance(item, Send | Resubmit) else "flow_mod"] += 1
             datapath.send_msg(message(datapath, item))
+
+    def repeat(self, period_s: float, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
+        """From now on send a switch, whenever a period is over and it is connected, what `decide(now_s)` returns."""
+        hub.spawn(self._repeat, period_s, dpid, decide)
+
+    def _repeat(self, period_s: float, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
+        while True:
+            hub.sleep(period_s)
+            self._decided(dpid, decide)
+
+    @guarded
+    def _decided(self, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
+        if dpid in self._datapaths:
+            self.send(dpid, decide(time.monotonic()))
 
     def failed(self, where: str, error: object) -> None:
         """Note an error; nothing stops."""
@@ -178,6 +205,7 @@ class Switches(App):
         self.send(dpid, [DeleteAll(owner) for owner in Owner if owner not in self._applications])
         for application in self._applications.values():
             self.send(dpid, [Add(flow) for flow in application.planned(dpid)])
+            self.send(dpid, application.connected(dpid, time.monotonic()))
         self._ask(dpid, None, functools.partial(self._synchronised_if, dpid))
 
     def _gone(self, dpid: int) -> None:
@@ -218,6 +246,7 @@ class Switches(App):
         application = self._applications.get(cookie.owner) if cookie is not None else None
         if cookie is None or application is None:
             return
+        self.counters["arp_answer"] += cookie.kind is Kind.ARP_ANSWER
         dpid = packet.datapath.id
         fields = packet.match
         told = PacketIn(fields["in_port"], cookie.kind, bytes(packet.data), fields.get("metadata", 0))
@@ -280,6 +309,10 @@ class SwitchApp(App):
     def planned(self, dpid: int) -> list[Flow]:
         """The flows a switch gets as soon as it connects."""
         raise NotImplementedError
+
+    def connected(self, dpid: int, now_s: float) -> Sequence[Message]:
+        """What else to tell a switch that has connected, after its planned flows."""
+        return ()
 
     def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> Sequence[Message]:
         """What to answer to a frame that a flow of this application handed over."""

@@ -27,6 +27,7 @@ ICMP_UNREACHABLE = 3
 ICMP_ECHO_REQUEST = 8
 ICMP_TIME_EXCEEDED = 11
 CODE_NET_UNREACHABLE = 0
+CODE_HOST_UNREACHABLE = 1
 CODE_PORT_UNREACHABLE = 3
 CODE_FRAGMENTATION_NEEDED = 4
 CODE_TTL_IN_TRANSIT = 0
@@ -187,6 +188,18 @@ def arp_reply(request: Arp, mac: str) -> bytes:
             asker + owner + b"\x08\x06" + _ARP_ETHERNET_IPV4 + ARP_REPLY.to_bytes(2, "big"),
             owner + _ipv4_bytes(request.tpa),
             asker + _ipv4_bytes(request.spa),
+        )
+    )
+
+
+def arp_request(mac: str, address: str, target: str, to: str) -> bytes:
+    """The frame by which the machine at `mac` and `address` asks for `target` (42 bytes), broadcast or `to` one MAC."""
+    asker = mac_bytes(mac)
+    return b"".join(
+        (
+            mac_bytes(to) + asker + b"\x08\x06" + _ARP_ETHERNET_IPV4 + ARP_REQUEST.to_bytes(2, "big"),
+            asker + _ipv4_bytes(address),
+            bytes(6) + _ipv4_bytes(target),
         )
     )
 

@@ -261,6 +261,15 @@ class GatewayRoute:
 
 
 @dataclass(frozen=True)
+class NextHop:
+    """A next hop of the L3 gateway and the switch port it is behind; without a MAC, the gateway asks for it."""
+
+    ip: str
+    port: int
+    mac: str | None
+
+
+@dataclass(frozen=True)
 class EgressMtu:
     """The largest IPv4 packet that the L3 gateway sends by a port, in bytes."""
 
@@ -276,7 +285,7 @@ class Gateway:
     ip: str
     mac: str
     ports: tuple[int, ...]
-    neighbors: tuple[Binding, ...]
+    neighbors: tuple[NextHop, ...]
     routes: tuple[GatewayRoute, ...]
     egress_mtus: tuple[EgressMtu, ...] = ()
 

@@ -70,7 +70,7 @@ def parse_design(text: str) -> DesignSpec:
         given.add(key)
     if problems:
         raise UsageError(*problems)
-    return DesignSpec(name, params)
+    return DesignSpec(name, {key: params[key] for key in design.parameters if key in params})
 
 
 def make_plan(spec: DesignSpec, scenario: Scenario) -> Plan:

@@ -15,19 +15,20 @@ from collections.abc import Mapping
 
 from emu.addressing import GATEWAY_MAC, gateway_address
 from emu.checks import LARGEST_MTU, SMALLEST_MTU
-from emu.claims import Claim, Dropped, Forged, KernelState, Ping, Prints, Query, Seen, Stream, Unseen
+from emu.claims import Claim, Dropped, Forged, KernelState, Ordered, Ping, Prints, Query, Seen, Stream, Unseen
 from emu.designs import base
 from emu.designs.claims import TRANSFER_BYTES, arp_claims, bystanders, common_claims, path_claims, unseen_claim
 from emu.model import (
+    BROADCAST_MAC,
     SWITCH,
     Address,
-    Binding,
     Control,
     EgressMtu,
     Gateway,
     GatewayRoute,
     Hop,
     Machine,
+    NextHop,
     Node,
     Plan,
     Route,
@@ -35,7 +36,7 @@ from emu.model import (
     contains,
     host_route,
 )
-from emu.packets import FRAGMENTATION_NEEDED, TCP, UNREACHABLE
+from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST, FRAGMENTATION_NEEDED, TCP, UNREACHABLE
 
 _DECK = "deck, slides 15-23"
 _NOWHERE = ("203.0.113.1", "198.51.100.1", "192.0.2.1")
@@ -50,6 +51,7 @@ class Routed:
     has_containers = True
     parameters: Mapping[str, base.Parameter] = {
         "routes": base.Parameter(("static",), unbuilt=("bgp",)),
+        "neighbors": base.Parameter(("static", "arp"), optional=True),
         "egress_mtu": base.Parameter(("link",), numbers=(SMALLEST_MTU, LARGEST_MTU), optional=True),
     }
 
@@ -65,7 +67,7 @@ class Routed:
             for node in nodes
             for prefix in (host_route(node.address), node.pod_subnet)
         )
-        mtu = params.get("egress_mtu")
+        mtu, asks = params.get("egress_mtu"), params.get("neighbors") == "arp"
         control = Control(
             ("l3_gateway",),
             1,
@@ -73,7 +75,9 @@ class Routed:
                 ip=gateway,
                 mac=GATEWAY_MAC,
                 ports=tuple(node.number for node in nodes),
-                neighbors=tuple(Binding(node.address, node.mac, node.number) for node in nodes),
+                neighbors=tuple(
+                    NextHop(node.address, node.number, None if asks else node.mac) for node in nodes
+                ),
                 routes=routes,
                 egress_mtus=tuple(EgressMtu(node.number, int(mtu)) for node in nodes) if mtu else (),
             ),
@@ -170,6 +174,7 @@ class Routed:
                 ("arp-reply",),
             ),
             *_source_claims(plan, src, dst, delivered),
+            *(_resolving_claims(plan, probe, delivered) if plan.params.get("neighbors") == "arp" else ()),
             *(_size_claims(plan, src, dst, path_mtu, delivered) if path_mtu else ()),
             *common_claims(plan, plan.scenario.mtu, delivered, path_mtu),
         )
@@ -235,6 +240,39 @@ def _source_claims(plan: Plan, src: str, dst: str, needs: tuple[str, ...]) -> tu
             source,
             Dropped(probe, "spoofed", 1),
             ("spoofed-arrives",),
+        ),
+    )
+
+
+def _resolving_claims(plan: Plan, probe: Ping, needs: tuple[str, ...]) -> tuple[Claim, ...]:
+    """How the gateway comes to know where a next hop is."""
+    far, gateway = plan.node_of[probe.dst], gateway_address(plan.scenario.node_cidr)
+    point = f"{far.name}:{base.UPLINK}"
+    asks = {"arp.op": ARP_REQUEST, "arp.tpa": far.address, "dir": "in"}
+    in_its_name = {"eth.src": GATEWAY_MAC, "arp.sha": GATEWAY_MAC, "arp.spa": gateway}
+    answers = {"arp.op": ARP_REPLY, "arp.spa": far.address, "dir": "out"}
+    packet = {"icmp.type": ECHO_REQUEST, "ip.dst": plan.address(probe.dst), "dir": "in"}
+    return (
+        Claim(
+            "next-hop-asked",
+            f"the gateway asks everybody behind that port who has {far.address}, in its own name",
+            "RFC 826; RFC 1812, section 3.3.2",
+            Seen(probe, (point,), asks, {**in_its_name, "eth.dst": BROADCAST_MAC}, count=1),
+            needs,
+        ),
+        Claim(
+            "next-hop-answers",
+            f"{far.name} answers: {far.address} is at {far.mac}",
+            "RFC 826",
+            Seen(probe, (point,), answers, {"eth.src": far.mac, "eth.dst": GATEWAY_MAC, "arp.sha": far.mac}),
+            ("next-hop-asked",),
+        ),
+        Claim(
+            "packet-held",
+            f"the packet that made it ask is held meanwhile, and comes to {far.name} then",
+            "RFC 1122, section 2.3.2.2; RFC 1812, section 3.3.2",
+            Ordered(probe, point, (asks, answers, packet)),
+            ("next-hop-answers",),
         ),
     )
 

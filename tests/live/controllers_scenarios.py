@@ -27,6 +27,7 @@ from tests.live.controllers_lab import (
 
 GATEWAY_MAC = "12:22:33:44:55:fe"
 MACS = {1: "12:22:33:44:55:01", 2: "02:23:45:67:89:02", 3: "12:22:33:44:55:03"}
+OTHER_MAC = "02:00:00:00:00:22"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
@@ -38,6 +39,13 @@ def arp_request(src: str, spa: str, tpa: str, dst: str = BROADCAST) -> bytes:
     fixed = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
     sender = bytes.fromhex(src.replace(":", "")) + IPv4Address(spa).packed
     return ethernet(dst, src, 0x0806, fixed + sender + bytes(6) + IPv4Address(tpa).packed)
+
+
+def arp_reply(src: str, spa: str, dst: str, tpa: str) -> bytes:
+    fixed = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
+    ends = ((src, spa), (dst, tpa))
+    body = b"".join(bytes.fromhex(mac.replace(":", "")) + IPv4Address(address).packed for mac, address in ends)
+    return ethernet(dst, src, 0x0806, fixed + body)
 
 
 def internet_checksum(data: bytes) -> bytes:

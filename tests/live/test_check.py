@@ -47,12 +47,15 @@ def test_check_under_both_frameworks_and_offloads(framework: str, offload: str) 
 
 
 @pytest.mark.parametrize("framework", ["ryu", "os-ken"])
-def test_path_mtu_discovery_under_both_frameworks(framework: str) -> None:
-    """The wire, the sender's route, and a TCP transfer through a gateway that takes less than the links."""
+def test_path_mtu_discovery_and_next_hops_under_both_frameworks(framework: str) -> None:
+    """The wire, the sender's route, and a TCP transfer through a gateway that takes less than the links, and that is
+    not told where nodes are."""
     if framework not in FRAMEWORKS:
         pytest.skip(f"{framework} is not installed here")
-    results = {claim["id"]: claim["result"] for claim in claims_of("routed:egress_mtu=1300", "--sdn", framework)}
-    assert {"fragmentation-needed", "path-mtu", "too-large-counted", "tcp", "traceroute"} <= results.keys()
+    spec = "routed:neighbors=arp,egress_mtu=1300"
+    results = {claim["id"]: claim["result"] for claim in claims_of(spec, "--sdn", framework)}
+    looked_for = {"fragmentation-needed", "path-mtu", "too-large-counted", "tcp", "traceroute", "packet-held"}
+    assert looked_for <= results.keys()
     assert {*results.values()} == {"holds"}
 
 

@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from controllers import answering, learning, routing
+from controllers import answering, learning, resolving, routing
 from controllers.framework import choose, guarded
 from controllers.pipeline import (
     Add,
@@ -27,6 +28,7 @@ from controllers.pipeline import (
     Kind,
     Message,
     Owner,
+    Resubmit,
     Send,
     match,
     message,
@@ -52,6 +54,7 @@ FLOWS = [
     *learning.station_flows("02:00:00:00:00:77", 3, learning.LEARNED, 300),
     *answering.flows([IPv4Network("10.0.0.0/16")], [Binding("10.0.3.2", "12:22:33:44:55:03", 3)]),
     *routing.flows(GATEWAY),
+    *resolving.standing_flows(replace(GATEWAY, neighbors=(replace(NEIGHBOR, mac=None),))),
 ]
 MESSAGES: list[Message] = [
     *(Add(flow) for flow in FLOWS),
@@ -60,6 +63,7 @@ MESSAGES: list[Message] = [
     DeleteAll(Owner.L3_GATEWAY),
     Count(Owner.L3_GATEWAY, Kind.SPOOFED),
     Send(3, b"frame"),
+    Resubmit(3, b"frame"),
 ]
 
 
@@ -208,7 +212,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "routing", "describe")
+PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "routing", "resolving", "describe")
 
 
 @pytest.mark.parametrize("path", sorted(CONTROLLERS.glob("*.py")), ids=lambda path: path.stem)

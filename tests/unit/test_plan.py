@@ -231,12 +231,17 @@ def test_parameters_have_defaults() -> None:
 
 def test_an_optional_parameter_is_in_the_name_where_it_is_given() -> None:
     assert plan_of("routed").spec == plan_of("routed:egress_mtu=link").spec == "routed:routes=static"
+    assert plan_of("routed:egress_mtu=1300,neighbors=arp").spec == plan_of("routed:neighbors=arp,egress_mtu=1300").spec
     narrow = plan_of("routed:egress_mtu=1300")
     assert narrow.spec == "routed:routes=static,egress_mtu=1300"
     assert narrow.control.gateway is not None
     assert {(egress.port, egress.mtu) for egress in narrow.control.gateway.egress_mtus} == {
         (port.number, 1300) for port in narrow.switch.ports
     }
+    asking = plan_of("routed:neighbors=arp").control.gateway
+    assert asking is not None
+    assert [hop.mac for hop in asking.neighbors] == [None] * len(narrow.nodes)
+    assert [hop.mac for hop in narrow.control.gateway.neighbors] == [node.mac for node in narrow.nodes]
     assert {device.mtu for machine in narrow.machines for device in machine.devices} == {1500}
     with pytest.raises(UsageError, match="more than a link carries, 1500 bytes"):
         plan_of("routed:egress_mtu=1501")
