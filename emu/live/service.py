@@ -240,7 +240,8 @@ class Service:
         names = self._warm_machines()
         for name in names:
             self.spaces[name].flush_neighbors()
-            self.spaces[name].forget_paths()
+            if self.plan.control.gateway and self.plan.control.gateway.egress_mtus:  # nobody else tells of a path's MTU
+                self.spaces[name].forget_paths()
         learned = self.controller_status("forget")["learned"]
         self.vswitch.forget_flows()
         warm = {name: known for name in names if (known := self.spaces[name].learned_neighbors())}
