@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from enum import IntEnum
 from ipaddress import IPv4Network
 
-from controllers import answering, learning, routing
+from controllers import answering, learning, resolving, routing
 from controllers.pipeline import (
     CONTROLLER,
     FLOOD,
     IN_PORT,
     Action,
+    CheckLarger,
     Flow,
     GatewayTable,
     L2Table,
@@ -20,7 +21,7 @@ from controllers.pipeline import (
     Output,
     SetField,
 )
-from controllers.plan import Binding, Gateway, Neighbor, Route
+from controllers.plan import Binding, EgressMtu, Gateway, Neighbor, Route
 
 _PORTS = {IN_PORT: "the port it came from", FLOOD: "all other ports", CONTROLLER: "the controller"}
 
@@ -51,6 +52,8 @@ def _action(action: Action) -> str:
         return f"{action.field}={action.value}"
     if isinstance(action, Move):
         return f"{action.target}={action.source}"
+    if isinstance(action, CheckLarger):
+        return f"reg0=1 if longer than {action.size_bytes} bytes, else 0"
     return "TTL - 1"
 
 
@@ -69,10 +72,12 @@ def switch_example() -> str:
 
 
 def gateway_example() -> str:
-    """The gateway's tables with one port, one neighbor and its two routes."""
-    neighbor = Neighbor("192.168.1.3", "12:22:33:44:55:03", 3)
+    """The gateway's tables with one port, whose egress MTU is 1300, one neighbor with two routes, and one that is to be
+    asked for."""
+    neighbor, unknown = Neighbor("192.168.1.3", "12:22:33:44:55:03", 3), Neighbor("192.168.1.4", None, 3)
     routes = tuple(Route(IPv4Network(prefix), neighbor.ip) for prefix in ("192.168.1.3/32", "10.0.3.0/24"))
-    return draw(routing.flows(Gateway("192.168.0.1", "12:22:33:44:55:fe", (3,), (neighbor,), routes)), GatewayTable)
+    gateway = Gateway("192.168.0.1", "12:22:33:44:55:fe", (3,), (neighbor, unknown), routes, (EgressMtu(3, 1300),))
+    return draw([*routing.flows(gateway), *resolving.standing_flows(gateway)], GatewayTable)
 
 
 if __name__ == "__main__":

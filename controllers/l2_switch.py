@@ -13,7 +13,7 @@ if not __package__:  # loaded by its file name, as ryu-manager does: the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from controllers import learning
-from controllers.pipeline import Flow, Kind, Message, Owner
+from controllers.pipeline import Flow, Message, Owner, PacketIn
 from controllers.switches import SwitchApp
 from controllers.wire import parse_ethernet
 
@@ -38,10 +38,10 @@ class L2Switch(SwitchApp):
         """What every switch has, and the plan's stations."""
         return learning.standing_flows() + learning.planned_flows(self._of(dpid).planned)
 
-    def packet_in(self, dpid: int, in_port: int, kind: Kind, frame: bytes, now_s: float) -> list[Message]:
+    def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> list[Message]:
         """An unknown sender."""
-        eth = parse_ethernet(frame)
-        return [] if eth is None else learning.seen(self._of(dpid), eth.src, in_port, now_s)
+        eth = parse_ethernet(packet.frame)
+        return [] if eth is None else learning.seen(self._of(dpid), eth.src, packet.in_port, now_s)
 
     def flow_ended(self, dpid: int, fields: dict[str, Any]) -> list[Message]:
         """A learned station has been silent, or nobody has sent to it."""

@@ -1,36 +1,89 @@
-"""An Open vSwitch made a router, the gateway between nodes with /32 addresses. Decisions: `controllers.routing`."""
+"""An Open vSwitch made a router, the gateway between nodes with /32 addresses. Decisions: `controllers.routing`
+and `controllers.resolving`."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 if not __package__:  # loaded by its file name, as ryu-manager does: the package is not on the path then
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from controllers import routing
-from controllers.pipeline import Flow, Kind, Owner, Send
+from controllers import resolving, routing
+from controllers.pipeline import Flow, Kind, Message, Owner, PacketIn
+from controllers.plan import Gateway
+from controllers.resolving import Resolver
 from controllers.switches import SwitchApp
+
+UNFRAGMENTED = "too large, may be fragmented"
+TICK_S = 0.25
 
 
 class L3Gateway(SwitchApp):
     """Routes on the plan's switch; without a plan there is nothing to route, and every frame is dropped."""
 
     OWNER = Owner.L3_GATEWAY
+    DROPS = {Kind.SPOOFED: "spoofed"}
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        control = self.switches.control
+        self._gateway = control.gateway
+        self._unfragmented = 0
         self._errors = routing.error_limit(time.monotonic())
+        self._resolver = None if control.gateway is None else Resolver(control.gateway)
+        if self._resolver is not None and self._resolver.is_needed and control.dpid is not None:
+            self.switches.repeat(TICK_S, control.dpid, self._tick)
+
+    def _is_mine(self, dpid: int) -> bool:
+        return dpid == self.switches.control.dpid
 
     def planned(self, dpid: int) -> list[Flow]:
-        """All of the gateway's flows."""
-        control = self.switches.control
-        return [] if control.gateway is None or dpid != control.dpid else routing.flows(control.gateway)
+        """All of the gateway's flows but those of next hops that are asked for."""
+        if self._gateway is None or not self._is_mine(dpid):
+            return []
+        return [*routing.flows(self._gateway), *resolving.standing_flows(self._gateway)]
 
-    def packet_in(self, dpid: int, in_port: int, kind: Kind, frame: bytes, now_s: float) -> list[Send]:
-        """A packet to be told something about."""
-        gateway = self.switches.control.gateway
-        said = None if gateway is None else routing.answer(gateway, self._errors, kind, in_port, frame, now_s)
-        return [] if said is None else [said]
+    def connected(self, dpid: int, now_s: float) -> list[Message]:
+        """Ask for next hops."""
+        return [] if self._resolver is None or not self._is_mine(dpid) else self._resolver.start(now_s)
+
+    def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> list[Message]:
+        """A packet to be told something about, or held; or the answer of a next hop."""
+        if self._gateway is None or self._resolver is None:
+            return []
+        if packet.kind is Kind.UNRESOLVED:
+            return self._resolver.packet(packet, now_s)
+        if packet.kind is Kind.ARP_ANSWER:
+            return self._resolver.answered(packet, now_s)
+        if packet.kind is Kind.TOO_LARGE and not routing.forbids_fragments(packet.frame):
+            self._unfragmented += 1
+            return []
+        return self._told(self._gateway, [packet], now_s)
+
+    def _tick(self, now_s: float) -> list[Message]:
+        if self._gateway is None or self._resolver is None:
+            return []
+        messages, given_up = self._resolver.tick(now_s)
+        return messages + self._told(self._gateway, given_up, now_s)
+
+    def _told(self, gateway: Gateway, packets: Iterable[PacketIn], now_s: float) -> list[Message]:
+        said = (routing.answer(gateway, self._errors, packet, now_s) for packet in packets)
+        return [answer for answer in said if answer is not None]
+
+    def dropped(self) -> dict[str, int]:
+        """What is dropped here and not by the switch."""
+        resolving_dropped = {} if self._resolver is None else self._resolver.dropped
+        return {UNFRAGMENTED: self._unfragmented, **resolving_dropped}
+
+    def learned(self) -> list[dict[str, Any]]:
+        """Every next hop that has answered."""
+        return [] if self._resolver is None else self._resolver.learned()
+
+    def forget(self, dpid: int | None) -> None:
+        """Forget the next hops that have answered."""
+        if self._resolver is not None and (dpid is None or self._is_mine(dpid)):
+            self._resolver.forget()

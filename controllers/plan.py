@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypeVar
 
 from controllers.pipeline import PORT_MAX
-from controllers.wire import is_unicast_ipv4, is_unicast_mac
+from controllers.wire import ETHERNET_BYTES, is_unicast_ipv4, is_unicast_mac
 
 APPLICATIONS = ("l2_switch", "proxy_arp", "l3_gateway")
 
@@ -52,10 +52,10 @@ class ProxyArp:
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A next hop of the gateway."""
+    """A next hop of the gateway; without a MAC, the gateway asks for it."""
 
     ip: str
-    mac: str
+    mac: str | None
     port: int
 
 
@@ -68,14 +68,26 @@ class Route:
 
 
 @dataclass(frozen=True)
+class EgressMtu:
+    """The largest IPv4 packet, in bytes, that the gateway may send by a port."""
+
+    port: int
+    mtu: int
+
+
+@dataclass(frozen=True)
 class Gateway:
-    """The gateway's address and MAC, the same on every one of its ports, and all it knows to route."""
+    """The gateway's address and MAC, the same on every one of its ports, and all it knows to route.
+
+    A port without an egress MTU takes whatever has come in by another.
+    """
 
     ip: str
     mac: str
     ports: tuple[int, ...]
     neighbors: tuple[Neighbor, ...]
     routes: tuple[Route, ...]
+    egress_mtus: tuple[EgressMtu, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +171,13 @@ def _port(value: Any) -> int:
     return value
 
 
+def _mtu(value: Any) -> int:
+    # RFC 791: every link carries 68 bytes; the check's operand is 16 bits and counts the Ethernet header.
+    if isinstance(value, bool) or not isinstance(value, int) or not 68 <= value <= 0xFFFF - ETHERNET_BYTES:
+        raise ValueError(value)
+    return value
+
+
 def _dpid(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 64:
         raise ValueError(value)
@@ -199,7 +218,11 @@ def _proxy_arp(reader: _Reader, part: dict[str, Any], place: str) -> ProxyArp:
 
 def _gateway(reader: _Reader, part: dict[str, Any], place: str) -> Gateway:
     neighbors = [
-        Neighbor(reader.ip(row, where), reader.mac(row, where), reader.port(row, where))
+        Neighbor(
+            reader.ip(row, where),
+            None if row.get("mac") is None else reader.mac(row, where),
+            reader.port(row, where),
+        )
         for where, row in reader.rows(part, place, "neighbors")
     ]
     routes = []
@@ -216,9 +239,18 @@ def _gateway(reader: _Reader, part: dict[str, Any], place: str) -> Gateway:
             reader.problems.append(
                 f"{place}.neighbors: port {neighbor.port} of {neighbor.ip} is none of the gateway's ports"
             )
+    mtus = [
+        EgressMtu(reader.port(row, where), reader.read(row, where, "mtu", "an MTU", _mtu) or 0)
+        for where, row in reader.rows(part, place, "egress_mtus")
+    ]
+    for port in (mtu.port for mtu in mtus):
+        if port and port not in ports:
+            reader.problems.append(f"{place}.egress_mtus: port {port} is none of the gateway's ports")
+    _once(reader, f"{place}.egress_mtus", "port", [mtu.port for mtu in mtus])
     _once(reader, f"{place}.neighbors", "address", [neighbor.ip for neighbor in neighbors])
     _once(reader, f"{place}.routes", "prefix", [route.prefix for route in routes])
-    return Gateway(reader.ip(part, place), reader.mac(part, place), tuple(ports), tuple(neighbors), tuple(routes))
+    ip, mac = reader.ip(part, place), reader.mac(part, place)
+    return Gateway(ip, mac, tuple(ports), tuple(neighbors), tuple(routes), tuple(mtus))
 
 
 def parse(document: object) -> Control:

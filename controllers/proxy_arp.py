@@ -10,7 +10,7 @@ if not __package__:  # loaded by its file name, as ryu-manager does: the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from controllers import answering
-from controllers.pipeline import Flow, Kind, Owner, Send
+from controllers.pipeline import Flow, Owner, PacketIn, Send
 from controllers.switches import SwitchApp
 
 # Read by the framework: loads the switch whose tables this application's is one of.
@@ -34,7 +34,7 @@ class ProxyArp(SwitchApp):
             return []
         return answering.flows(control.proxy_arp.networks, control.proxy_arp.bindings)
 
-    def packet_in(self, dpid: int, in_port: int, kind: Kind, frame: bytes, now_s: float) -> list[Send]:
+    def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> list[Send]:
         """A request for an address of the networks."""
-        reply = answering.answer(self._bindings, in_port, frame)
+        reply = answering.answer(self._bindings, packet.in_port, packet.frame)
         return [] if reply is None else [reply]

@@ -2,13 +2,15 @@
 
 It is a router and no switch: a frame for another MAC than its own is none of its business, nothing is bridged from
 port to port. ADMIT answers ARP for the gateway's own address (the switch does, by itself) and lets in packets for its
-MAC; ROUTE finds the longest prefix by flow priority and writes the next hop's number as metadata; NEXT_HOP decrements
-the TTL, rewrites both MACs and sends. A route that changes is one flow of ROUTE; a next hop that changes is two flows
-of NEXT_HOP, however many routes lead there.
+MAC; SOURCE drops those that come by another port than the one that leads back to their sender; ROUTE finds the longest
+prefix by flow priority and writes the next hop's number as metadata; SIZE looks whether it fits the MTU there, if that
+is less than what comes in may have; NEXT_HOP decrements the TTL, rewrites both MACs and sends. A
+route that changes is three flows, of SOURCE and ROUTE; a next hop that changes is two flows of NEXT_HOP, however many
+routes lead there.
 
-Packets come to the controller for three reasons only: no route (net unreachable), TTL used up (time exceeded), and
-for the gateway itself (echo request, UDP). Its ICMP goes back the way the packet came, to the neighbor that sent the
-frame.
+Packets for next hops that the plan knows come to the controller for four reasons only: no route (net unreachable), TTL
+used up (time exceeded), larger than the next hop's MTU (fragmentation needed), and for the gateway itself (echo
+request, UDP). Its ICMP goes back the way the packet came, to the neighbor that sent the frame.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from controllers.pipeline import (
     CONTROLLER,
     IN_PORT,
     Action,
+    CheckLarger,
     Cookie,
     DecTtl,
     Fields,
@@ -28,9 +31,11 @@ from controllers.pipeline import (
     GatewayTable,
     Kind,
     Match,
+    MatchValue,
     Move,
     Output,
     Owner,
+    PacketIn,
     Send,
     SetField,
     match,
@@ -40,11 +45,14 @@ from controllers.wire import (
     ARP_REPLY,
     ARP_REQUEST,
     BROADCAST_MAC,
+    CODE_FRAGMENTATION_NEEDED,
+    CODE_HOST_UNREACHABLE,
     CODE_NET_UNREACHABLE,
     CODE_PORT_UNREACHABLE,
     CODE_TTL_IN_TRANSIT,
     ETH_TYPE_ARP,
     ETH_TYPE_IPV4,
+    ETHERNET_BYTES,
     ICMP_ECHO_REQUEST,
     ICMP_TIME_EXCEEDED,
     ICMP_UNREACHABLE,
@@ -56,17 +64,22 @@ from controllers.wire import (
 )
 
 PLANNED = Cookie(Owner.L3_GATEWAY)
+SPOOFED = Cookie(Owner.L3_GATEWAY, Kind.SPOOFED)
 NO_ROUTE = Cookie(Owner.L3_GATEWAY, Kind.NO_ROUTE)
 TTL_EXPIRED = Cookie(Owner.L3_GATEWAY, Kind.TTL_EXPIRED)
+TOO_LARGE = Cookie(Owner.L3_GATEWAY, Kind.TOO_LARGE)
 TO_GATEWAY = Cookie(Owner.L3_GATEWAY, Kind.TO_GATEWAY)
 
 # Above any traceroute or mtr through many nodes at once, far below what would occupy the controller.
 ERRORS_PER_S = 100.0
 ERRORS_BURST = 100.0
 
-_INVALID, _ARP, _IPV4 = 500, 400, 300
+ARP_PRIORITY = 400
+_INVALID, _IPV4 = 500, 300
+_NO_SENDER, _SENDER = 2000, 1000
 _OWN_ADDRESS, _OWN_ADDRESS_REST, _NOT_ROUTED, _PREFIX = 2200, 2100, 2000, 1000
-_EXPIRED, _HAIRPIN, _FORWARD = 300, 200, 100
+_CHECKED = 100
+_EXPIRED, _LARGER, _HAIRPIN, _FORWARD = 300, 250, 200, 100
 
 # No router forwards these (RFC 1812, 4.2.2.11 and 5.3.7): this network, loopback, and multicast with all that is
 # above it.
@@ -79,13 +92,21 @@ def error_limit(now_s: float) -> TokenBucket:
 
 
 def flows(gateway: Gateway) -> list[Flow]:
-    """Every flow of the gateway: all it knows, it knows beforehand."""
+    """Every flow of the gateway that is known beforehand; those of next hops without a MAC are `resolving`'s."""
     hops = {neighbor.ip: number for number, neighbor in enumerate(gateway.neighbors, start=1)}
     return [
         *_admit_flows(gateway),
+        *_no_sender_flows(gateway),
+        *(flow for prefix, port in _ways_back(gateway) for flow in sender_flows(prefix, port)),
         *_own_address_flows(gateway),
         *(route_flow(route, hops[route.via]) for route in gateway.routes),
-        *(flow for neighbor in gateway.neighbors for flow in next_hop_flows(gateway, neighbor, hops[neighbor.ip])),
+        *(
+            flow
+            for neighbor in gateway.neighbors
+            if neighbor.mac is not None
+            for flow in next_hop_flows(gateway, neighbor, hops[neighbor.ip], neighbor.mac, PLANNED)
+        ),
+        *_size_flows(gateway),
         *_expired_flows(),
     ]
 
@@ -97,9 +118,11 @@ def _admit_flows(gateway: Gateway) -> Iterable[Flow]:
     for port in gateway.ports:
         for eth_dst in (BROADCAST_MAC, gateway.mac):
             asked = match(in_port=port, eth_dst=eth_dst, eth_type=ETH_TYPE_ARP, arp_op=ARP_REQUEST, arp_tpa=gateway.ip)
-            yield Flow(admit, _ARP, asked, PLANNED, _arp_reply(gateway), purpose="who has the gateway's address?")
+            yield Flow(
+                admit, ARP_PRIORITY, asked, PLANNED, _arp_reply(gateway), purpose="who has the gateway's address?"
+            )
         packet = match(in_port=port, eth_dst=gateway.mac, eth_type=ETH_TYPE_IPV4)
-        yield Flow(admit, _IPV4, packet, PLANNED, goto=GatewayTable.ROUTE, purpose="a packet for the router")
+        yield Flow(admit, _IPV4, packet, PLANNED, goto=GatewayTable.SOURCE, purpose="a packet for the router")
     yield Flow(admit, 0, match(), PLANNED, purpose="none of a router's business")
 
 
@@ -117,6 +140,36 @@ def _arp_reply(gateway: Gateway) -> tuple[Action, ...]:
     )
 
 
+def _no_sender_flows(gateway: Gateway) -> Iterable[Flow]:
+    for network in (*NOT_ROUTED, IPv4Network(gateway.ip)):
+        yield Flow(
+            GatewayTable.SOURCE, _NO_SENDER, _ip("ipv4_src", network), SPOOFED, purpose="nobody sends from there"
+        )
+    yield Flow(GatewayTable.SOURCE, 0, match(), SPOOFED, purpose="a sender there is no way back to")
+
+
+def _ways_back(gateway: Gateway) -> Iterable[tuple[IPv4Network, int]]:
+    """Who is behind which port: what is routed there, and the neighbors themselves."""
+    port_of = {neighbor.ip: neighbor.port for neighbor in gateway.neighbors}
+    yield from (
+        {IPv4Network(ip): port for ip, port in port_of.items()}
+        | {route.prefix: port_of[route.via] for route in gateway.routes}
+    ).items()
+
+
+def sender_flows(prefix: IPv4Network, port: int) -> tuple[Flow, Flow]:
+    """The flows of those who send from a prefix: by the port that leads back to them, and by no other.
+
+    Strict reverse-path forwarding (RFC 3704, 2.2). The second one keeps a shorter prefix from letting them in.
+    """
+    table, priority = GatewayTable.SOURCE, _SENDER + 2 * prefix.prefixlen
+    here, anywhere = _ip("ipv4_src", prefix, in_port=port), _ip("ipv4_src", prefix)
+    return (
+        Flow(table, priority + 1, here, PLANNED, goto=GatewayTable.ROUTE, purpose="the way back to the sender"),
+        Flow(table, priority, anywhere, SPOOFED, purpose="a sender that is elsewhere"),
+    )
+
+
 def _own_address_flows(gateway: Gateway) -> Iterable[Flow]:
     route, ask = GatewayTable.ROUTE, (Output(CONTROLLER),)
     own: Fields = {"eth_type": ETH_TYPE_IPV4, "ipv4_dst": gateway.ip}
@@ -125,33 +178,58 @@ def _own_address_flows(gateway: Gateway) -> Iterable[Flow]:
     yield Flow(route, _OWN_ADDRESS, match(ip_proto=PROTO_UDP, **own), TO_GATEWAY, ask, purpose="nobody listens")
     yield Flow(route, _OWN_ADDRESS_REST, match(**own), PLANNED, purpose="for the gateway, which offers nothing else")
     for network in NOT_ROUTED:
-        yield Flow(route, _NOT_ROUTED, _to(network), PLANNED, purpose="no router forwards these")
+        yield Flow(route, _NOT_ROUTED, _ip("ipv4_dst", network), PLANNED, purpose="no router forwards these")
     yield Flow(route, 0, match(), NO_ROUTE, ask, purpose="no route")
 
 
-def _to(network: IPv4Network) -> Match:
-    if network.prefixlen == 0:
-        return match(eth_type=ETH_TYPE_IPV4)
-    return match(eth_type=ETH_TYPE_IPV4, ipv4_dst=(str(network.network_address), str(network.netmask)))
+def _ip(field: str, network: IPv4Network, **others: MatchValue) -> Match:
+    """A match on IPv4 packets from, or to, a network."""
+    if network.prefixlen:
+        others[field] = (str(network.network_address), str(network.netmask))
+    return match(eth_type=ETH_TYPE_IPV4, **others)
 
 
 def route_flow(route: Route, hop: int) -> Flow:
     """The flow of one route: the longer its prefix, the higher its priority."""
     priority = _PREFIX + route.prefix.prefixlen
-    table, then = GatewayTable.ROUTE, GatewayTable.NEXT_HOP
-    return Flow(table, priority, _to(route.prefix), PLANNED, metadata=hop, goto=then, purpose="route")
+    table, then = GatewayTable.ROUTE, GatewayTable.SIZE
+    return Flow(table, priority, _ip("ipv4_dst", route.prefix), PLANNED, metadata=hop, goto=then, purpose="route")
 
 
-def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int) -> tuple[Flow, Flow]:
+def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int, mac: str, cookie: Cookie) -> tuple[Flow, Flow]:
     """The flows that take a packet to a neighbor, also back where it came from: a switch would not, a router does."""
     table = GatewayTable.NEXT_HOP
-    rewrite = (DecTtl(), SetField("eth_src", gateway.mac), SetField("eth_dst", neighbor.mac))
+    rewrite = (DecTtl(), SetField("eth_src", gateway.mac), SetField("eth_dst", mac))
     back = match(metadata=hop, in_port=neighbor.port, eth_type=ETH_TYPE_IPV4)
     on = match(metadata=hop, eth_type=ETH_TYPE_IPV4)
     return (
-        Flow(table, _HAIRPIN, back, PLANNED, (*rewrite, Output(IN_PORT)), purpose="next hop, back by the same port"),
-        Flow(table, _FORWARD, on, PLANNED, (*rewrite, Output(neighbor.port)), purpose="next hop"),
+        Flow(table, _HAIRPIN, back, cookie, (*rewrite, Output(IN_PORT)), purpose="next hop, back by the same port"),
+        Flow(table, _FORWARD, on, cookie, (*rewrite, Output(neighbor.port)), purpose="next hop"),
     )
+
+
+def _egress_mtu(gateway: Gateway, hop: int) -> int | None:
+    """The MTU on the way to a next hop, by its number."""
+    return {mtu.port: mtu.mtu for mtu in gateway.egress_mtus}.get(gateway.neighbors[hop - 1].port)
+
+
+def _size_flows(gateway: Gateway) -> Iterable[Flow]:
+    size, then = GatewayTable.SIZE, GatewayTable.NEXT_HOP
+    for hop in range(1, len(gateway.neighbors) + 1):
+        mtu = _egress_mtu(gateway, hop)
+        if mtu is not None:
+            checks = (CheckLarger(mtu + ETHERNET_BYTES),)
+            yield Flow(size, _CHECKED, match(metadata=hop), PLANNED, checks, goto=then, purpose="does it fit?")
+    yield Flow(size, 0, match(), PLANNED, goto=then, purpose="as large as what comes in may be")
+    # OpenFlow has no match for "don't fragment": who may be told so is for the controller to see.
+    ask = (Output(CONTROLLER),)
+    yield Flow(then, _LARGER, match(reg0=1), TOO_LARGE, ask, purpose="larger than the next hop's MTU")
+
+
+def forbids_fragments(frame: bytes) -> bool:
+    """Whether the packet in a frame may not be fragmented (RFC 791)."""
+    ip = parse_ipv4(frame)
+    return ip is not None and ip.dont_fragment
 
 
 def _expired_flows() -> Iterable[Flow]:
@@ -166,25 +244,31 @@ def _expired_flows() -> Iterable[Flow]:
         yield Flow(GatewayTable.NEXT_HOP, _EXPIRED, used_up, TTL_EXPIRED, ask, purpose="TTL used up")
 
 
-def answer(gateway: Gateway, limit: TokenBucket, kind: Kind, in_port: int, frame: bytes, now_s: float) -> Send | None:
+def answer(gateway: Gateway, limit: TokenBucket, packet: PacketIn, now_s: float) -> Send | None:
     """What the gateway says about a packet its switch handed over, and why it did (`kind`); None: nothing.
 
     ICMP errors obey RFC 1812 (see `wire.may_be_told`) and the limit; a token is taken only for an error that is sent.
     """
+    kind, frame = packet.kind, packet.frame
+    mtu = 0
     if kind is Kind.TO_GATEWAY:
         ip = parse_ipv4(frame)
         if ip is None or ip.dst != gateway.ip:
             return None
         if ip.proto == PROTO_ICMP:
             reply = echo_reply(frame, gateway.mac)
-            return None if reply is None else Send(in_port, reply)
+            return None if reply is None else Send(packet.in_port, reply)
+    elif kind is Kind.TOO_LARGE:
+        mtu = _egress_mtu(gateway, packet.metadata) or 0
     said = _ERRORS.get(kind)
-    error = None if said is None else icmp_error(frame, *said, gateway.mac, gateway.ip)
-    return Send(in_port, error) if error is not None and limit.take(now_s) else None
+    error = None if said is None else icmp_error(frame, *said, gateway.mac, gateway.ip, mtu)
+    return Send(packet.in_port, error) if error is not None and limit.take(now_s) else None
 
 
 _ERRORS = {
     Kind.NO_ROUTE: (ICMP_UNREACHABLE, CODE_NET_UNREACHABLE),
     Kind.TTL_EXPIRED: (ICMP_TIME_EXCEEDED, CODE_TTL_IN_TRANSIT),
+    Kind.UNRESOLVED: (ICMP_UNREACHABLE, CODE_HOST_UNREACHABLE),
+    Kind.TOO_LARGE: (ICMP_UNREACHABLE, CODE_FRAGMENTATION_NEEDED),
     Kind.TO_GATEWAY: (ICMP_UNREACHABLE, CODE_PORT_UNREACHABLE),
 }

@@ -2,6 +2,7 @@
 
 {"op": "status"}   the state of the controller
 {"op": "forget"}   the same, after everything learned has been removed
+{"op": "drops"}    how many packets were dropped, by what for
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Controller(Protocol):
 
     def forget(self) -> dict[str, Any]: ...
 
+    def drops(self) -> dict[str, Any]: ...
+
 
 def respond(controller: Controller, line: bytes) -> dict[str, Any]:
     """The response to one request; {"error": ...} to what is none."""
@@ -35,6 +38,8 @@ def respond(controller: Controller, line: bytes) -> dict[str, Any]:
         return controller.status()
     if operation == "forget":
         return controller.forget()
+    if operation == "drops":
+        return controller.drops()
     return {"error": f"no such op: {operation!r}"}
 
 

@@ -15,7 +15,8 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,26 @@ from controllers.framework import (
     ofp_event,
     set_ev_cls,
 )
-from controllers.pipeline import Add, Cookie, DeleteAll, Flow, Kind, Message, Owner, Send, message
+from controllers.pipeline import (
+    Add,
+    Cookie,
+    Count,
+    DeleteAll,
+    Flow,
+    Kind,
+    Message,
+    Owner,
+    PacketIn,
+    Resubmit,
+    Send,
+    message,
+)
 from controllers.plan import Control, parse
 
 # Errors beyond this many are counted, not kept: a fault in every packet must not fill the memory.
 ERRORS_KEPT = 1000
-# How long a switch may take to confirm with a barrier that all learned flows are gone.
-FORGET_DEADLINE_S = 10.0
+# How long a switch may take to answer: to confirm that all learned flows are gone, or to count packets.
+ANSWER_DEADLINE_S = 10.0
 # Both time-outs of a flow (OpenFlow 1.3.5, A.4.3).
 _TIMED_OUT = (0, 1)
 
@@ -58,13 +72,14 @@ class Switches(App):
         super().__init__(*arguments, **keywords)
         plan = os.environ.get("KUBENET_PLAN")
         self.control = read_plan(plan) if plan else Control()
-        self.counters = {"packet_in": 0, "packet_out": 0, "flow_mod": 0}
+        self.counters = {"packet_in": 0, "arp_answer": 0, "packet_out": 0, "flow_mod": 0}
         self.errors: list[str] = []
         self.errors_dropped = 0
         self._applications: dict[Owner, SwitchApp] = {}
         self._datapaths: dict[int, Any] = {}
         self._synchronised: set[int] = set()
-        self._barriers: dict[tuple[int, int], Callable[[bool], None]] = {}  # (dpid, xid) -> what happens then
+        # (dpid, xid) -> what happens when the answer is there, or, with None, when there will be none
+        self._questions: dict[tuple[int, int], Callable[[Any], None]] = {}
 
     def start(self) -> Any:
         """Called by the framework before it listens for switches."""
@@ -83,8 +98,22 @@ class Switches(App):
         if datapath is None:
             return
         for item in messages:
-            self.counters["packet_out" if isinstance(item, Send) else "flow_mod"] += 1
+            self.counters["packet_out" if isinstance(item, Send | Resubmit) else "flow_mod"] += 1
             datapath.send_msg(message(datapath, item))
+
+    def repeat(self, period_s: float, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
+        """From now on send a switch, whenever a period is over and it is connected, what `decide(now_s)` returns."""
+        hub.spawn(self._repeat, period_s, dpid, decide)
+
+    def _repeat(self, period_s: float, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
+        while True:
+            hub.sleep(period_s)
+            self._decided(dpid, decide)
+
+    @guarded
+    def _decided(self, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
+        if dpid in self._datapaths:
+            self.send(dpid, decide(time.monotonic()))
 
     def failed(self, where: str, error: object) -> None:
         """Note an error; nothing stops."""
@@ -110,6 +139,24 @@ class Switches(App):
             "learned": [station for application in self._applications.values() for station in application.learned()],
         }
 
+    def drops(self) -> dict[str, Any]:
+        """How many packets were dropped for each reason that an application counts, over all switches."""
+        told: Counter[str] = Counter()
+        waiting = []
+        for application in self._applications.values():
+            told.update(application.dropped())
+            for kind, reason in application.DROPS.items():
+                told[reason] += 0
+                question = Count(application.OWNER, kind)
+                waiting += [(dpid, reason, self._asked(dpid, question)) for dpid in list(self._datapaths)]
+        for dpid, reason, answer in waiting:
+            counted = answer.wait()
+            if counted is None:
+                self.failed("drops", f"switch {dpid} has not answered for {ANSWER_DEADLINE_S:.0f} s")
+            else:
+                told[reason] += counted.body.packet_count
+        return {"drops": dict(told)}
+
     def forget(self) -> dict[str, Any]:
         """Remove all that was learned, from memory and from every switch; the status once the switches have done so."""
         for application in self._applications.values():
@@ -117,25 +164,31 @@ class Switches(App):
         waiting = {}
         for dpid in list(self._datapaths):
             self.send(dpid, self._learned_flows())
-            waiting[dpid] = hub.Event()
-            self._barrier(dpid, functools.partial(_wake, waiting[dpid]))
+            waiting[dpid] = self._asked(dpid, None)
         for dpid, done in waiting.items():
-            if not done.wait(FORGET_DEADLINE_S):
-                self.failed("forget", f"switch {dpid} has not confirmed for {FORGET_DEADLINE_S:.0f} s")
+            if done.wait() is None:
+                self.failed("forget", f"switch {dpid} has not confirmed for {ANSWER_DEADLINE_S:.0f} s")
         return self.status()
 
     def _learned_flows(self) -> list[Message]:
         return [DeleteAll(owner, Kind.LEARNED) for owner in self._applications]
 
-    def _barrier(self, dpid: int, then: Callable[[bool], None]) -> None:
-        """Have `then(True)` called when the switch has done all that was sent to it, or `then(False)` if it goes."""
+    def _asked(self, dpid: int, question: Message | None) -> _Answer:
+        """The answer to a question, or, without one, to a barrier, which comes when the switch has done all that was
+        sent to it."""
+        answer = _Answer()
+        self._ask(dpid, question, answer.take)
+        return answer
+
+    def _ask(self, dpid: int, question: Message | None, then: Callable[[Any], None]) -> None:
         datapath = self._datapaths[dpid]
-        request = datapath.ofproto_parser.OFPBarrierRequest(datapath)
-        self._barriers[dpid, datapath.set_xid(request)] = then
+        barrier = datapath.ofproto_parser.OFPBarrierRequest
+        request = barrier(datapath) if question is None else message(datapath, question)
+        self._questions[dpid, datapath.set_xid(request)] = then
         datapath.send_msg(request)
 
-    def _synchronised_if(self, dpid: int, done: bool) -> None:
-        if done:
+    def _synchronised_if(self, dpid: int, reply: Any) -> None:
+        if reply is not None:
             self._synchronised.add(dpid)
 
     def _connected(self, dpid: int, datapath: Any) -> None:
@@ -152,13 +205,14 @@ class Switches(App):
         self.send(dpid, [DeleteAll(owner) for owner in Owner if owner not in self._applications])
         for application in self._applications.values():
             self.send(dpid, [Add(flow) for flow in application.planned(dpid)])
-        self._barrier(dpid, functools.partial(self._synchronised_if, dpid))
+            self.send(dpid, application.connected(dpid, time.monotonic()))
+        self._ask(dpid, None, functools.partial(self._synchronised_if, dpid))
 
     def _gone(self, dpid: int) -> None:
         self._datapaths.pop(dpid, None)
         self._synchronised.discard(dpid)
-        for key in [key for key in self._barriers if key[0] == dpid]:
-            self._barriers.pop(key)(False)
+        for key in [key for key in self._questions if key[0] == dpid]:
+            self._questions.pop(key)(None)
 
     # Events of the framework.
 
@@ -174,13 +228,13 @@ class Switches(App):
         ):  # and not one that a newer connection has replaced
             self._gone(datapath.id)
 
-    @set_ev_cls(ofp_event.EventOFPBarrierReply, MAIN)
+    @set_ev_cls([ofp_event.EventOFPBarrierReply, ofp_event.EventOFPAggregateStatsReply], MAIN)
     @guarded
-    def barrier_replied(self, event: Any) -> None:
-        """A switch has done all that was sent before a barrier."""
-        then = self._barriers.pop((event.msg.datapath.id, event.msg.xid), None)
+    def answered(self, event: Any) -> None:
+        """A switch answers: it has done all that was sent before a barrier, or it has counted."""
+        then = self._questions.pop((event.msg.datapath.id, event.msg.xid), None)
         if then is not None:
-            then(True)
+            then(event.msg)
 
     @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN)
     @guarded
@@ -192,9 +246,11 @@ class Switches(App):
         application = self._applications.get(cookie.owner) if cookie is not None else None
         if cookie is None or application is None:
             return
+        self.counters["arp_answer"] += cookie.kind is Kind.ARP_ANSWER
         dpid = packet.datapath.id
-        in_port = packet.match["in_port"]
-        self.send(dpid, application.packet_in(dpid, in_port, cookie.kind, bytes(packet.data), time.monotonic()))
+        fields = packet.match
+        told = PacketIn(fields["in_port"], cookie.kind, bytes(packet.data), fields.get("metadata", 0))
+        self.send(dpid, application.packet_in(dpid, told, time.monotonic()))
 
     @set_ev_cls(ofp_event.EventOFPFlowRemoved, MAIN)
     @guarded
@@ -218,8 +274,22 @@ class Switches(App):
         )
 
 
-def _wake(event: Any, _done: bool) -> None:
-    event.set()
+class _Answer:
+    """What a switch has answered, to be waited for."""
+
+    def __init__(self) -> None:
+        self._done = hub.Event()
+        self._reply: Any = None
+
+    def take(self, reply: Any) -> None:
+        """The answer is there; None: there will be none."""
+        self._reply = reply
+        self._done.set()
+
+    def wait(self) -> Any:
+        """The answer; None if the switch has gone, or is silent for ANSWER_DEADLINE_S."""
+        self._done.wait(ANSWER_DEADLINE_S)
+        return self._reply
 
 
 class SwitchApp(App):
@@ -228,6 +298,8 @@ class SwitchApp(App):
     OFP_VERSIONS = [OPENFLOW_13]
     _CONTEXTS = {"switches": Switches}
     OWNER: Owner
+    DROPS: Mapping[Kind, str] = {}
+    """The kinds of its flows that drop what is worth counting, and what for."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -238,8 +310,12 @@ class SwitchApp(App):
         """The flows a switch gets as soon as it connects."""
         raise NotImplementedError
 
-    def packet_in(self, dpid: int, in_port: int, kind: Kind, frame: bytes, now_s: float) -> Sequence[Message]:
-        """What to answer to a frame that a flow of this application and kind handed over."""
+    def connected(self, dpid: int, now_s: float) -> Sequence[Message]:
+        """What else to tell a switch that has connected, after its planned flows."""
+        return ()
+
+    def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> Sequence[Message]:
+        """What to answer to a frame that a flow of this application handed over."""
         raise NotImplementedError
 
     def flow_ended(self, dpid: int, fields: dict[str, Any]) -> Sequence[Message]:
@@ -249,6 +325,10 @@ class SwitchApp(App):
     def learned(self) -> list[dict[str, Any]]:
         """The stations that were learned, as the status socket tells them."""
         return []
+
+    def dropped(self) -> Mapping[str, int]:
+        """What the application itself has dropped, by what for."""
+        return {}
 
     def forget(self, dpid: int | None) -> None:
         """Forget what was learned from a switch, or from all; its flows are being deleted."""

@@ -27,7 +27,9 @@ ICMP_UNREACHABLE = 3
 ICMP_ECHO_REQUEST = 8
 ICMP_TIME_EXCEEDED = 11
 CODE_NET_UNREACHABLE = 0
+CODE_HOST_UNREACHABLE = 1
 CODE_PORT_UNREACHABLE = 3
+CODE_FRAGMENTATION_NEEDED = 4
 CODE_TTL_IN_TRANSIT = 0
 # Destination unreachable, source quench, redirect, time exceeded, parameter problem (RFC 792): no error answers these.
 ICMP_ERRORS = frozenset({3, 4, 5, 11, 12})
@@ -74,6 +76,7 @@ class Ipv4:
     proto: int
     ttl: int
     tos: int
+    dont_fragment: bool
     fragment_offset: int
     more_fragments: bool
     header_bytes: int
@@ -164,6 +167,7 @@ def parse_ipv4(frame: bytes) -> Ipv4 | None:
         proto=packet[9],
         ttl=packet[8],
         tos=packet[1],
+        dont_fragment=bool(fragment & 0x4000),
         fragment_offset=(fragment & 0x1FFF) * 8,
         more_fragments=bool(fragment & 0x2000),
         header_bytes=header_bytes,
@@ -184,6 +188,18 @@ def arp_reply(request: Arp, mac: str) -> bytes:
             asker + owner + b"\x08\x06" + _ARP_ETHERNET_IPV4 + ARP_REPLY.to_bytes(2, "big"),
             owner + _ipv4_bytes(request.tpa),
             asker + _ipv4_bytes(request.spa),
+        )
+    )
+
+
+def arp_request(mac: str, address: str, target: str, to: str) -> bytes:
+    """The frame by which the machine at `mac` and `address` asks for `target` (42 bytes), broadcast or `to` one MAC."""
+    asker = mac_bytes(mac)
+    return b"".join(
+        (
+            mac_bytes(to) + asker + b"\x08\x06" + _ARP_ETHERNET_IPV4 + ARP_REQUEST.to_bytes(2, "big"),
+            asker + _ipv4_bytes(address),
+            bytes(6) + _ipv4_bytes(target),
         )
     )
 
@@ -235,9 +251,10 @@ def may_be_told(frame: bytes) -> bool:
     return bool(payload) and payload[0] not in ICMP_ERRORS
 
 
-def icmp_error(frame: bytes, icmp_type: int, code: int, mac: str, address: str) -> bytes | None:
+def icmp_error(frame: bytes, icmp_type: int, code: int, mac: str, address: str, mtu: int = 0) -> bytes | None:
     """The ICMP error of the router at `mac` and `address` about the packet in `frame`, or None where none may be sent.
 
+    `mtu`: the next hop's, in bytes, where fragmentation was needed (RFC 1191, section 4).
     It quotes the packet's header and what follows up to 548 bytes, and goes back to the machine the frame came from.
     None as well when the frame holds fewer than the 8 bytes after the header that RFC 792 wants quoted (or than there
     are).
@@ -248,4 +265,4 @@ def icmp_error(frame: bytes, icmp_type: int, code: int, mac: str, address: str) 
     quoted = frame[ETHERNET_BYTES : ETHERNET_BYTES + min(ip.total_bytes, QUOTE_BYTES)]
     if len(quoted) < min(ip.header_bytes + 8, ip.total_bytes):
         return None
-    return _icmp_frame(eth, mac, address, ip.src, TOS_ERROR, struct.pack("!BBHI", icmp_type, code, 0, 0) + quoted)
+    return _icmp_frame(eth, mac, address, ip.src, TOS_ERROR, struct.pack("!BBHI", icmp_type, code, 0, mtu) + quoted)

@@ -151,6 +151,9 @@ def plan_problems(plan: Plan) -> list[str]:
             for binding in plan.control.proxy_arp.bindings
             if not any(contains(network, binding.ip) for network in networks)
         ]
+    if plan.control.gateway:
+        excess = sorted({egress.mtu for egress in plan.control.gateway.egress_mtus if egress.mtu > plan.switch.mtu})
+        problems += [f"egress_mtu={mtu} is more than a link carries, {plan.switch.mtu} bytes" for mtu in excess]
     return problems
 
 

@@ -42,6 +42,27 @@ class ArpRequests:
 
 
 @dataclass(frozen=True)
+class Forged:
+    """A probe: one echo request by ``src`` to ``dst`` made by hand, which says that it comes from the address
+    ``claimed`` and may be fragmented, of ``size_bytes`` with its IPv4 header; then ping's own, which is answered in a
+    sound lab: by then the first one is where it was to go."""
+
+    src: str
+    dst: str
+    claimed: str
+    size_bytes: int = 84
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A probe: ``size_bytes`` over a TCP connection from ``src`` to ``dst``."""
+
+    src: str
+    dst: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class Request:
     """A probe that was sent elsewhere: one request as ``emu trace`` makes it, whose frames are handed to the judge.
 
@@ -53,7 +74,7 @@ class Request:
     kind: str
 
 
-Probe = Ping | ArpRequests | Request
+Probe = Ping | ArpRequests | Forged | Stream | Request
 
 
 @dataclass(frozen=True)
@@ -140,7 +161,17 @@ class Uninvolved:
     count: int
 
 
-Test = Seen | Unseen | Ordered | Reaches | Prints | KernelState | Transfers | Uninvolved
+@dataclass(frozen=True)
+class Dropped:
+    """The controller and its switch count ``count`` packets more that were dropped for ``reason`` when ``probe`` is
+    sent from a cold lab."""
+
+    probe: Probe
+    reason: str
+    count: int
+
+
+Test = Seen | Unseen | Ordered | Reaches | Prints | KernelState | Transfers | Uninvolved | Dropped
 
 
 @dataclass(frozen=True)

@@ -261,14 +261,33 @@ class GatewayRoute:
 
 
 @dataclass(frozen=True)
+class NextHop:
+    """A next hop of the L3 gateway and the switch port it is behind; without a MAC, the gateway asks for it."""
+
+    ip: str
+    port: int
+    mac: str | None
+
+
+@dataclass(frozen=True)
+class EgressMtu:
+    """The largest IPv4 packet that the L3 gateway sends by a port, in bytes."""
+
+    port: int
+    mtu: int
+
+
+@dataclass(frozen=True)
 class Gateway:
-    """The L3 gateway: one address and one MAC on every port, its next hops and its routes."""
+    """The L3 gateway: one address and one MAC on every port, its next hops and its routes, and the MTU of ports that
+    take less than their link carries."""
 
     ip: str
     mac: str
     ports: tuple[int, ...]
-    neighbors: tuple[Binding, ...]
+    neighbors: tuple[NextHop, ...]
     routes: tuple[GatewayRoute, ...]
+    egress_mtus: tuple[EgressMtu, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -209,3 +209,12 @@ def arp_request(sender_mac: str, sender: str, target: str) -> bytes:
     ethernet = b"\xff" * 6 + source + struct.pack("!H", ETHERTYPE_ARP)
     arp = struct.pack("!HHBBH", 1, ETHERTYPE_IPV4, 6, 4, ARP_REQUEST)
     return (ethernet + arp + source + inet_aton(sender) + bytes(6) + inet_aton(target)).ljust(60, b"\0")
+
+
+def echo_request(src: str, dst: str, size_bytes: int) -> bytes:
+    """An IPv4 packet with an echo request that may be fragmented, of this length in all. The
+    checksum of the IPv4 header is left to the kernel that sends it (raw(7))."""
+    icmp = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, 0, 1) + bytes(size_bytes - IP_HEADER_BYTES - ICMP_HEADER_BYTES)
+    # Of an echo request of zeros the sum is its first and last word (RFC 1071).
+    icmp = icmp[:2] + struct.pack("!H", ~((ECHO_REQUEST << 8) + 1) & 0xFFFF) + icmp[4:]
+    return struct.pack("!BBHHHBBH", 0x45, 0, size_bytes, 0, 0, 64, ICMP, 0) + inet_aton(src) + inet_aton(dst) + icmp

@@ -23,7 +23,7 @@ _NOT_DESIGNS = {"base", "claims"}
 
 @dataclass(frozen=True)
 class DesignSpec:
-    """A design and its parameters, every one with a value."""
+    """A design and its parameters, every one with a value but optional ones left at their default."""
 
     name: str
     params: Mapping[str, str]
@@ -50,7 +50,7 @@ def parse_design(text: str) -> DesignSpec:
         raise UsageError(f"the design '{name}' is not built yet")
     if design is None:
         raise UsageError(f"there is no design '{name}'; there are: {', '.join(all_designs())}")
-    params = {key: values.default for key, values in design.parameters.items()}
+    params = {key: values.default for key, values in design.parameters.items() if not values.optional}
     problems = []
     given: set[str] = set()
     for item in filter(None, rest.split(",")):
@@ -63,14 +63,14 @@ def parse_design(text: str) -> DesignSpec:
             problems.append(f"{name}: '{key}' is given twice")
         elif value in known.unbuilt:
             problems.append(f"{name}: {key}={value} is not built yet")
-        elif value not in known.values:
-            problems.append(f"{name}: {key} takes {'|'.join((*known.values, *known.unbuilt))}, not '{value}'")
-        else:
+        elif not known.has(value):
+            problems.append(f"{name}: {key} takes {'|'.join((known.offered, *known.unbuilt))}, not '{value}'")
+        elif not (known.optional and value == known.default):
             params[key] = value
         given.add(key)
     if problems:
         raise UsageError(*problems)
-    return DesignSpec(name, params)
+    return DesignSpec(name, {key: params[key] for key in design.parameters if key in params})
 
 
 def make_plan(spec: DesignSpec, scenario: Scenario) -> Plan:

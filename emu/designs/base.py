@@ -56,14 +56,33 @@ NOT_FORWARDING = {**QUIET, "net.ipv4.ip_forward": "0"}
 
 @dataclass(frozen=True)
 class Parameter:
-    """The values of a design's parameter, the default first; ``unbuilt`` ones are named but not built yet."""
+    """The values of a design's parameter, the default first; ``unbuilt`` ones are named but not built yet.
+
+    ``numbers``: the smallest and the largest of whole numbers that are values too. ``optional``: with its default value
+    it is not in the design's name, nor in results.
+    """
 
     values: tuple[str, ...]
     unbuilt: tuple[str, ...] = ()
+    numbers: tuple[int, int] | None = None
+    optional: bool = False
 
     @property
     def default(self) -> str:
         return self.values[0]
+
+    @property
+    def offered(self) -> str:
+        """The values in words."""
+        numbers = (f"{self.numbers[0]}..{self.numbers[1]}",) if self.numbers else ()
+        return "|".join((*self.values, *numbers))
+
+    def has(self, value: str) -> bool:
+        """Whether this is a value that is built. A number has one way to be written."""
+        if value in self.values or self.numbers is None:
+            return value in self.values
+        number = int(value) if value.isdecimal() else -1
+        return str(number) == value and self.numbers[0] <= number <= self.numbers[1]
 
 
 class Design(Protocol):

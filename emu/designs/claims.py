@@ -121,9 +121,10 @@ def unseen_claim(
     return [Claim(claim_id, text, source, test, needs)] if test.points else []
 
 
-def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...]) -> list[Claim]:
+def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...], path_mtu: int | None = None) -> list[Claim]:
     """What every design must do between its endpoints: reach everybody, carry full packets and TCP, and leave
-    the controller out of established traffic. ``needs``: the claims without which none of it can be."""
+    the controller out of established traffic. ``needs``: the claims without which none of it can be. ``payload_mtu``:
+    of the endpoints' own interfaces; ``path_mtu``: where less fits through the path."""
     claims = [
         Claim(
             "reach",
@@ -136,13 +137,14 @@ def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...]) -> list[
     if plan.endpoints is None:
         return claims
     src, dst = plan.endpoints
-    payload = payload_mtu - IP_HEADER_BYTES - ICMP_HEADER_BYTES
+    fits = path_mtu or payload_mtu
+    headers = IP_HEADER_BYTES + ICMP_HEADER_BYTES
     claims += [
         Claim(
             "mtu-fits",
-            f"{src} reaches {dst} with {payload_mtu} bytes that must not be fragmented",
+            f"{src} reaches {dst} with {fits} bytes that must not be fragmented",
             "RFC 791; underlay MTU less the overhead of the design",
-            Prints(src, (*PING, "-W", "20", "-s", str(payload), plan.address(dst)), 0),
+            Prints(src, (*PING, "-W", "20", "-s", str(fits - headers), plan.address(dst)), 0),
             needs,
         ),
         Claim(
@@ -152,7 +154,7 @@ def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...]) -> list[
             # Refused by the sender's own kernel, at once; ping waits out its second all the same.
             Prints(
                 src,
-                (*PING, "-W", "1", "-s", str(payload + 1), plan.address(dst)),
+                (*PING, "-W", "1", "-s", str(payload_mtu - headers + 1), plan.address(dst)),
                 1,
                 ("essage too long", "100% packet loss"),
             ),

@@ -14,17 +14,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emu.addressing import GATEWAY_MAC, gateway_address
-from emu.claims import Claim, KernelState, Ping, Prints, Query, Unseen
+from emu.checks import LARGEST_MTU, SMALLEST_MTU
+from emu.claims import Claim, Dropped, Forged, KernelState, Ordered, Ping, Prints, Query, Seen, Stream, Unseen
 from emu.designs import base
-from emu.designs.claims import arp_claims, bystanders, common_claims, path_claims, unseen_claim
+from emu.designs.claims import TRANSFER_BYTES, arp_claims, bystanders, common_claims, path_claims, unseen_claim
 from emu.model import (
+    BROADCAST_MAC,
+    SWITCH,
     Address,
-    Binding,
     Control,
+    EgressMtu,
     Gateway,
     GatewayRoute,
     Hop,
     Machine,
+    NextHop,
     Node,
     Plan,
     Route,
@@ -32,6 +36,7 @@ from emu.model import (
     contains,
     host_route,
 )
+from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST, FRAGMENTATION_NEEDED, TCP, UNREACHABLE
 
 _DECK = "deck, slides 15-23"
 _NOWHERE = ("203.0.113.1", "198.51.100.1", "192.0.2.1")
@@ -44,7 +49,11 @@ class Routed:
     name = "routed"
     summary = "nodes with /32 addresses behind an L3 gateway that routes the pod subnets"
     has_containers = True
-    parameters: Mapping[str, base.Parameter] = {"routes": base.Parameter(("static",), unbuilt=("bgp",))}
+    parameters: Mapping[str, base.Parameter] = {
+        "routes": base.Parameter(("static",), unbuilt=("bgp",)),
+        "neighbors": base.Parameter(("static", "arp"), optional=True),
+        "egress_mtu": base.Parameter(("link",), numbers=(SMALLEST_MTU, LARGEST_MTU), optional=True),
+    }
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
         nodes = base.nodes_for(scenario)
@@ -58,6 +67,7 @@ class Routed:
             for node in nodes
             for prefix in (host_route(node.address), node.pod_subnet)
         )
+        mtu, asks = params.get("egress_mtu"), params.get("neighbors") == "arp"
         control = Control(
             ("l3_gateway",),
             1,
@@ -65,8 +75,11 @@ class Routed:
                 ip=gateway,
                 mac=GATEWAY_MAC,
                 ports=tuple(node.number for node in nodes),
-                neighbors=tuple(Binding(node.address, node.mac, node.number) for node in nodes),
+                neighbors=tuple(
+                    NextHop(node.address, node.number, None if asks else node.mac) for node in nodes
+                ),
                 routes=routes,
+                egress_mtus=tuple(EgressMtu(node.number, int(mtu)) for node in nodes) if mtu else (),
             ),
         )
         return base.assemble(self, scenario, params, nodes, machines, control)
@@ -110,6 +123,7 @@ class Routed:
         nowhere = next(a for a in _NOWHERE if not any(contains(network, a) for network in ours))
         journey = path_claims(plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("arp-reply",))
         delivered = (journey[-1].id,)
+        path_mtu = _path_mtu(plan)
         return (
             *self._state(plan),
             *arp_claims(
@@ -159,7 +173,10 @@ class Routed:
                 ),
                 ("arp-reply",),
             ),
-            *common_claims(plan, plan.scenario.mtu, delivered),
+            *_source_claims(plan, src, dst, delivered),
+            *(_resolving_claims(plan, probe, delivered) if plan.params.get("neighbors") == "arp" else ()),
+            *(_size_claims(plan, src, dst, path_mtu, delivered) if path_mtu else ()),
+            *common_claims(plan, plan.scenario.mtu, delivered, path_mtu),
         )
 
     def _state(self, plan: Plan) -> tuple[Claim, ...]:
@@ -193,6 +210,131 @@ class Routed:
                 ),
             ),
         )
+
+
+def _source_claims(plan: Plan, src: str, dst: str, needs: tuple[str, ...]) -> tuple[Claim, ...]:
+    """What becomes of a packet in another node's name."""
+    near, far = plan.node_of[src], plan.node_of[dst]
+    probe, sent = Forged(src, dst, far.address), {"ip.src": far.address, "ip.dst": plan.address(dst)}
+    claimed = f"a packet of {src}'s that says it is from {far.name}, {far.address},"
+    port = f"{SWITCH}:{plan.port_of[near.name].device}"
+    source = "RFC 3704, section 2.2: strict reverse path; RFC 2827"
+    return (
+        Claim(
+            "spoofed-arrives",
+            f"{claimed} comes as far as the gateway",
+            source,
+            Seen(probe, (port,), {**sent, "dir": "in"}, {"eth.src": near.mac}),
+            needs,
+        ),
+        Claim(
+            "spoofed-stopped",
+            f"{claimed} goes no further",
+            source,
+            Unseen(probe, bystanders(plan, near.name), sent),
+            ("spoofed-arrives",),
+        ),
+        Claim(
+            "spoofed-counted",
+            "the switch has dropped it, and counted it",
+            source,
+            Dropped(probe, "spoofed", 1),
+            ("spoofed-arrives",),
+        ),
+    )
+
+
+def _resolving_claims(plan: Plan, probe: Ping, needs: tuple[str, ...]) -> tuple[Claim, ...]:
+    """How the gateway comes to know where a next hop is."""
+    far, gateway = plan.node_of[probe.dst], gateway_address(plan.scenario.node_cidr)
+    point = f"{far.name}:{base.UPLINK}"
+    asks = {"arp.op": ARP_REQUEST, "arp.tpa": far.address, "dir": "in"}
+    in_its_name = {"eth.src": GATEWAY_MAC, "arp.sha": GATEWAY_MAC, "arp.spa": gateway}
+    answers = {"arp.op": ARP_REPLY, "arp.spa": far.address, "dir": "out"}
+    packet = {"icmp.type": ECHO_REQUEST, "ip.dst": plan.address(probe.dst), "dir": "in"}
+    return (
+        Claim(
+            "next-hop-asked",
+            f"the gateway asks everybody behind that port who has {far.address}, in its own name",
+            "RFC 826; RFC 1812, section 3.3.2",
+            Seen(probe, (point,), asks, {**in_its_name, "eth.dst": BROADCAST_MAC}, count=1),
+            needs,
+        ),
+        Claim(
+            "next-hop-answers",
+            f"{far.name} answers: {far.address} is at {far.mac}",
+            "RFC 826",
+            Seen(probe, (point,), answers, {"eth.src": far.mac, "eth.dst": GATEWAY_MAC, "arp.sha": far.mac}),
+            ("next-hop-asked",),
+        ),
+        Claim(
+            "packet-held",
+            f"the packet that made it ask is held meanwhile, and comes to {far.name} then",
+            "RFC 1122, section 2.3.2.2; RFC 1812, section 3.3.2",
+            Ordered(probe, point, (asks, answers, packet)),
+            ("next-hop-answers",),
+        ),
+    )
+
+
+def _path_mtu(plan: Plan) -> int | None:
+    """The gateway's egress MTU, where it is less than the links'."""
+    mtu = int(plan.params.get("egress_mtu", plan.scenario.mtu))
+    return mtu if mtu < plan.scenario.mtu else None
+
+
+def _size_claims(plan: Plan, src: str, dst: str, mtu: int, needs: tuple[str, ...]) -> tuple[Claim, ...]:
+    """What becomes of packets that are larger than the gateway's egress MTU but not than the links'."""
+    near, address, gateway = plan.node_of[src], plan.address(dst), gateway_address(plan.scenario.node_cidr)
+    size = plan.scenario.mtu
+    whole = Forged(src, dst, plan.address(src), size)
+    frame = {"ip.src": plan.address(src), "ip.dst": address, "ip.len": size}
+    port = f"{SWITCH}:{plan.port_of[near.name].device}"
+    full = f"a packet of {size} bytes that may be fragmented"
+    stated = "RFC 1812, section 5.2.6 wants it fragmented; Open vSwitch cannot, which is a stated deviation"
+    quoted = {f"quoted.{key}": value for key, value in {**frame, "ip.df": True, "ip.proto": TCP}.items()}
+    return (
+        Claim(
+            "too-large-arrives",
+            f"{full} comes as far as the gateway",
+            stated,
+            Seen(whole, (port,), {**frame, "dir": "in"}, {"ip.df": False, "eth.src": near.mac}),
+            needs,
+        ),
+        Claim(
+            "too-large-stopped",
+            f"{full} goes no further",
+            stated,
+            Unseen(whole, bystanders(plan, near.name), frame),
+            ("too-large-arrives",),
+        ),
+        Claim(
+            "too-large-counted",
+            "the gateway has dropped it, and counted it",
+            stated,
+            Dropped(whole, "too large, may be fragmented", 1),
+            ("too-large-arrives",),
+        ),
+        Claim(
+            "fragmentation-needed",
+            f"of a full TCP segment of {src}'s, the gateway says that {mtu} bytes fit",
+            "RFC 1191, section 4: destination unreachable, fragmentation needed, next-hop MTU",
+            Seen(
+                Stream(src, dst, TRANSFER_BYTES),
+                (f"{near.name}:{base.UPLINK}",),
+                {"icmp.type": UNREACHABLE, "icmp.code": FRAGMENTATION_NEEDED, "dir": "in"},
+                {"ip.src": gateway, "ip.dst": plan.address(src), "icmp.mtu": mtu, **quoted},
+            ),
+            needs,
+        ),
+        Claim(
+            "path-mtu",
+            f"{src} has learned that {mtu} bytes fit through the path to {dst}",
+            "RFC 1191, section 6.2: the path MTU is kept with the route",
+            Prints(src, ("ip", "route", "get", address), 0, (f" mtu {mtu}",)),
+            ("fragmentation-needed",),
+        ),
+    )
 
 
 DESIGN: base.Design = Routed()

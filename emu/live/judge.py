@@ -10,6 +10,8 @@ from typing import Any
 from emu.claims import (
     ArpRequests,
     Claim,
+    Dropped,
+    Forged,
     KernelState,
     Ordered,
     Prints,
@@ -17,6 +19,7 @@ from emu.claims import (
     Reaches,
     Request,
     Seen,
+    Stream,
     Test,
     Transfers,
     Uninvolved,
@@ -26,6 +29,7 @@ from emu.errors import LabError
 from emu.evidence import Finding, judge_frames
 from emu.frames import Frame
 from emu.live.lab import Lab
+from emu.packets import echo_request
 
 COMMANDS = ("ping", "traceroute")
 """Commands that claims are tested with, besides those every lab needs."""
@@ -101,15 +105,26 @@ class _Captures:
         self._lab.cool()
         capture = self._lab.capture(sorted(self._points[probe]))
         try:
-            if isinstance(probe, ArpRequests):
-                requests = [(request.sender, request.target) for request in probe.requests]
-                self._lab.tree.request("ask_arp", name=probe.src, requests=requests)
-            else:
-                argv = ["ping", "-n", "-q", "-c", "1", "-W", "5", self._lab.plan.address(probe.dst)]
-                self._lab[probe.src].run(argv)
+            put(self._lab, probe)
         finally:
             frames = self._lab.captured(capture)
         return frames
+
+
+def put(lab: Lab, probe: Probe) -> None:
+    """Put a probe on the wire; returns when it is where it was to go, or lost."""
+    if isinstance(probe, ArpRequests):
+        requests = [(request.sender, request.target) for request in probe.requests]
+        lab.tree.request("ask_arp", name=probe.src, requests=requests)
+        return
+    address = lab.plan.address(probe.dst)
+    if isinstance(probe, Stream):
+        lab.tree.request("transfer", src=probe.src, dst=probe.dst, size_bytes=probe.size_bytes)
+        return
+    if isinstance(probe, Forged):
+        packet = echo_request(probe.claimed, address, probe.size_bytes)
+        lab.tree.request("forge", name=probe.src, packet=packet, address=address)
+    lab[probe.src].run(["ping", "-n", "-q", "-c", "1", "-W", "5", address])
 
 
 def _frames(test: FrameTest, lab: Lab, captures: _Captures) -> Finding:
@@ -183,11 +198,25 @@ def _uninvolved(test: Uninvolved, lab: Lab, captures: _Captures) -> Finding:
     ping = ["ping", "-n", "-q", "-i", "0.002", "-W", "5", "-c"]
     address = lab.plan.address(test.dst)
     lab[test.src].run([*ping, "1", address])  # ARP is done with before counting begins
-    before = lab.controller()["counters"]["packet_in"]
+    before = _packets_in(lab)
     done = lab[test.src].run([*ping, str(test.count), address])
-    packets = lab.controller()["counters"]["packet_in"] - before
+    packets = _packets_in(lab) - before
     said = f"status {done.returncode}, {packets} packets to the controller"
     return done.returncode == 0 and packets == 0, "status 0, 0 packets to the controller", said
+
+
+def _packets_in(lab: Lab) -> int:
+    """What was handed to the controller so far, but for next hops' answers, which come in their own time."""
+    counters = lab.controller()["counters"]
+    return int(counters["packet_in"] - counters["arp_answer"])
+
+
+def _dropped(test: Dropped, lab: Lab, captures: _Captures) -> Finding:
+    lab.cool()
+    before = lab.drops()[test.reason]
+    put(lab, test.probe)
+    count = lab.drops()[test.reason] - before
+    return count == test.count, f"{test.count} dropped: {test.reason}", f"{count} dropped"
 
 
 _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
@@ -199,4 +228,5 @@ _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
     KernelState: _kernel_state,
     Transfers: _transfers,
     Uninvolved: _uninvolved,
+    Dropped: _dropped,
 }

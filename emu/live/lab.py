@@ -167,7 +167,8 @@ class Lab:
         self.tree.request("write", path=path, text=text)
 
     def cool(self) -> None:
-        """Have neighbors of endpoints and nodes, the datapath's cache and what the controller learned forgotten.
+        """Have neighbors and path MTUs of endpoints and nodes, the datapath's cache and what the controller learned
+        forgotten.
 
         ``LabError`` if something of it is still there afterwards.
         """
@@ -209,6 +210,11 @@ class Lab:
         """What the controller says of itself: framework, counters, errors, what it learned."""
         status: dict[str, Any] = self.tree.request("controller_status")
         return status
+
+    def drops(self) -> dict[str, int]:
+        """How many packets the controller and its switch have dropped so far, by what for (``docs/controllers.md``)."""
+        drops: dict[str, int] = self.tree.request("drops")
+        return drops
 
     def errors(self) -> list[str]:
         """Exceptions of the controller and OpenFlow errors so far."""
@@ -276,10 +282,11 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
         problems.append(NO_PERMISSION)
     if problems:
         raise MissingError(*problems)
-    return (
-        machine.datapaths[0] if datapath == "auto" else datapath,
-        machine.sdn[0] if sdn == "auto" else sdn,
-    )
+    chosen = machine.datapaths[0] if datapath == "auto" else datapath
+    gateway = plan.control.gateway
+    if gateway and gateway.egress_mtus and plan.scenario.offload == "on" and chosen == "netdev":
+        raise MissingError(f"{plan.spec} with --offload on: {machine.finding(preflight.SIZES).sentence()}")
+    return chosen, machine.sdn[0] if sdn == "auto" else sdn
 
 
 def arp_limit() -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
+from emu.errors import LabError
 from emu.live.linux import MS_BIND, mount, network_namespace, new_network_namespace
 from emu.model import Device, Machine, Plan
 
@@ -95,6 +96,15 @@ class Namespace:
     def received_bytes(self, device: str) -> int:
         """What has come in at a device since it was made, in bytes of frames."""
         return int(self.route.get_links(self.index(device))[0].get_attr("IFLA_STATS64")["rx_bytes"])
+
+    def forget_paths(self) -> None:
+        """Forget what ICMP has told of paths: their MTU, and redirects (ip-sysctl.rst, route/flush). ``LabError`` where
+        the kernel leaves that to the machine's root."""
+        with network_namespace(self.descriptor):
+            try:
+                Path("/proc/sys/net/ipv4/route/flush").write_text("1")
+            except OSError as error:
+                raise LabError(f"path MTUs cannot be forgotten: {error}") from None
 
     def flush_neighbors(self) -> None:
         """Forget every neighbor that was learned; permanent ones stay."""

@@ -44,6 +44,10 @@ TUNNELS = {
 }
 
 
+SIZES = "egress mtu"
+"""The name of the finding on what checks packets against an MTU."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing judged. ``state`` is ``ok``, ``limited`` (works, with a restriction told) or ``absent``."""
@@ -93,6 +97,7 @@ def judge(readings: Readings) -> Machine:
         _judge_python(readings),
         _judge_tree(readings),
         *(_judge_trial(readings, f"datapath {name}", name, option) for name, option in DATAPATHS.items()),
+        _judge_sizes(readings),
         *(_judge_trial(readings, f"qdisc {name}", name, options) for name, options in QDISCS.items()),
         *(_judge_trial(readings, f"tunnel {name}", name, design) for name, design in TUNNELS.items()),
         *(_judge_sdn(readings, name) for name in ("ryu", "os-ken")),
@@ -163,6 +168,16 @@ def _judge_trial(readings: Readings, finding: str, name: str, rules_out: str) ->
     if name == "afxdp":
         return Finding(finding, "absent", "this kernel has no AF_XDP", rules_out)
     return Finding(finding, "absent", f"this kernel cannot ({error})", rules_out)
+
+
+def _judge_sizes(readings: Readings) -> Finding:
+    rules_out = "routed:egress_mtu=N with --offload on"
+    if readings.tree_error:
+        return Finding(SIZES, "absent", "not tried, for want of namespaces", rules_out)
+    if not readings.trials["kernel"]:
+        return Finding(SIZES, "ok", "the kernel datapath checks packets as they leave, with offloads on too")
+    detail = "the netdev datapath would check packets before they are cut to size: with --offload on it is off there"
+    return Finding(SIZES, "limited", detail, rules_out, "--offload off, or a kernel datapath")
 
 
 def _judge_sdn(readings: Readings, name: str) -> Finding:

@@ -142,7 +142,7 @@ class Service:
             return False
 
     def controller_status(self, op: str = "status") -> dict[str, Any]:
-        """What the controller says of itself; ``op="forget"`` has it forget what it learned first."""
+        """What the controller answers to an operation of its status socket (``docs/controllers.md``)."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(START_DEADLINE_S)
             sock.connect(str(STATUS_SOCKET))
@@ -151,6 +151,12 @@ class Service:
                 stream.flush()
                 status: dict[str, Any] = json.loads(stream.readline())
         return status
+
+    def drops(self) -> dict[str, int]:
+        """What was dropped so far, by what for, with every packet that has been through the switch."""
+        self.vswitch.settle_counters()
+        drops: dict[str, int] = self.controller_status("drops")["drops"]
+        return drops
 
     def errors(self) -> list[str]:
         """Exceptions of the controller, OpenFlow errors and errors of the switch, ever."""
@@ -230,10 +236,12 @@ class Service:
     # Caches
 
     def cool(self) -> None:
-        """Forget all that traffic has taught neighbors, the controller and the datapath; assert that it is so."""
+        """Forget all that traffic has taught kernels, the controller and the datapath; assert that it is so."""
         names = self._warm_machines()
         for name in names:
             self.spaces[name].flush_neighbors()
+            if self.plan.control.gateway and self.plan.control.gateway.egress_mtus:  # nobody else tells of a path's MTU
+                self.spaces[name].forget_paths()
         learned = self.controller_status("forget")["learned"]
         self.vswitch.forget_flows()
         warm = {name: known for name in names if (known := self.spaces[name].learned_neighbors())}
@@ -279,6 +287,13 @@ class Service:
                 sock.send(arp_request(mac, sender, target))
             sock.setblocking(False)
             wait_until(f"an answer to who has {last}", lambda: _has_answer(sock, last))
+
+    def forge(self, name: str, packet: bytes, address: str) -> None:
+        """Have a machine send an IPv4 packet as it is to an address; its kernel routes it (raw(7), IP_HDRINCL)."""
+        with network_namespace(self.spaces[name].descriptor), socket.socket(
+            socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW
+        ) as sock:
+            sock.sendto(packet, (address, 0))
 
     def transfer(self, src: str, dst: str, size_bytes: int) -> bool:
         """Send bytes from one machine to another over TCP; whether they arrived as they were sent."""

@@ -25,7 +25,12 @@ def designs(arguments: Arguments) -> int:
             "summary": design.summary,
             "default": design.name in DEFAULT_DESIGNS,
             "parameters": {
-                key: {"values": list(values.values), "default": values.default, "not built yet": list(values.unbuilt)}
+                key: {
+                    "values": list(values.values),
+                    "numbers": values.numbers,
+                    "default": values.default,
+                    "not built yet": list(values.unbuilt),
+                }
                 for key, values in design.parameters.items()
             },
         }
@@ -38,5 +43,5 @@ def designs(arguments: Arguments) -> int:
         print(f"{design.name:<9}{design.summary}")
         for key, values in design.parameters.items():
             later = f"; not built yet: {', '.join(values.unbuilt)}" if values.unbuilt else ""
-            print(f"         {key}={'|'.join(values.values)}{later}")
+            print(f"         {key}={values.offered}{later}")
     return 0

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from controllers import framework, learning
-from controllers.pipeline import CONTROLLER, Cookie, Flow, Kind, L2Table, Output, Owner, match
+from controllers.pipeline import CONTROLLER, Cookie, Flow, L2Table, Output, Owner, PacketIn, match
 from controllers.switches import SwitchApp
 
 LOCAL_EXPERIMENT = 0x88B5  # IEEE 802, for local experiments
@@ -27,7 +27,7 @@ class Faulty(SwitchApp):
             Flow(L2Table.SOURCE, 1000, refused, cookie),
         ]
 
-    def packet_in(self, dpid: int, in_port: int, kind: Kind, frame: bytes, now_s: float) -> list[Any]:
+    def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> list[Any]:
         raise RuntimeError("this one always fails")
 
 

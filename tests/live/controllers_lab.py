@@ -203,10 +203,11 @@ def flow_dump(bridge: str) -> list[str]:
 
 
 def main(scenario: str, sdn: str) -> None:
-    from tests.live import controllers_scenarios
+    from tests.live import controllers_next_hops, controllers_scenarios
 
     prepare()
-    print(json.dumps(getattr(controllers_scenarios, scenario)(sdn)))
+    module = controllers_next_hops if scenario == "next_hops" else controllers_scenarios
+    print(json.dumps(getattr(module, scenario)(sdn)))
 
 
 if __name__ == "__main__":

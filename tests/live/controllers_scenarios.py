@@ -27,6 +27,7 @@ from tests.live.controllers_lab import (
 
 GATEWAY_MAC = "12:22:33:44:55:fe"
 MACS = {1: "12:22:33:44:55:01", 2: "02:23:45:67:89:02", 3: "12:22:33:44:55:03"}
+OTHER_MAC = "02:00:00:00:00:22"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
@@ -40,6 +41,13 @@ def arp_request(src: str, spa: str, tpa: str, dst: str = BROADCAST) -> bytes:
     return ethernet(dst, src, 0x0806, fixed + sender + bytes(6) + IPv4Address(tpa).packed)
 
 
+def arp_reply(src: str, spa: str, dst: str, tpa: str) -> bytes:
+    fixed = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
+    ends = ((src, spa), (dst, tpa))
+    body = b"".join(bytes.fromhex(mac.replace(":", "")) + IPv4Address(address).packed for mac, address in ends)
+    return ethernet(dst, src, 0x0806, fixed + body)
+
+
 def internet_checksum(data: bytes) -> bytes:
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
@@ -47,8 +55,8 @@ def internet_checksum(data: bytes) -> bytes:
     return struct.pack("!H", ~total & 0xFFFF)
 
 
-def ipv4(src: str, dst: str, proto: int, payload: bytes, ttl: int = 64) -> bytes:
-    head = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 7, 0, ttl, proto)
+def ipv4(src: str, dst: str, proto: int, payload: bytes, ttl: int = 64, dont_fragment: bool = False) -> bytes:
+    head = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 7, dont_fragment << 14, ttl, proto)
     ends = IPv4Address(src).packed + IPv4Address(dst).packed
     return head + internet_checksum(head + bytes(2) + ends) + ends + payload
 
@@ -186,6 +194,7 @@ def gateway_control() -> dict[str, Any]:
     prefixes = {"192.168.1.1/32": 1, "192.168.1.2/32": 2, "192.168.1.3/32": 3, "10.0.0.0/16": 2, "10.0.3.0/24": 3}
     routes = [{"prefix": prefix, "via": f"192.168.1.{port}"} for prefix, port in prefixes.items()]
     gateway = {"ip": "192.168.0.1", "mac": GATEWAY_MAC, "ports": [1, 2, 3], "neighbors": neighbors, "routes": routes}
+    gateway["egress_mtus"] = [{"port": 2, "mtu": 1000}]
     return {"apps": ["l3_gateway"], "dpid": 1, "gateway": gateway}
 
 
@@ -237,6 +246,14 @@ def gateway(sdn: str) -> dict[str, Any]:
     ports[3].send(arp_request(MACS[1], own, itself))
     wait_until("the frames by port 4 to be counted", lambda: dropped_at_entry() == before + 2)
     seen["not for it"] = see(*foreign, to_gateway(udp(own, "224.0.0.5")))
+    forged = ("192.168.1.3", "10.0.3.2", "172.16.0.1", itself, "127.0.0.1")
+    quiet = controller.ask("status")["counters"]["packet_in"]
+    seen["spoofed"] = see(*(to_gateway(udp(src, dst)) for src in forged for dst in ("192.168.1.2", itself)))
+    seen["spoofed packet-ins"] = controller.ask("status")["counters"]["packet_in"] - quiet
+    wait_until("as many to be counted", lambda: controller.ask("drops")["drops"]["spoofed"] >= 2 * len(forged))
+    seen["spoofed drops"] = controller.ask("drops")
+    for name, size, dont_fragment in (("fits", 1000, True), ("too large", 1001, True), ("cannot be cut", 1001, False)):
+        seen[name] = see(to_gateway(ipv4(own, "10.0.2.2", 17, bytes(size - 20), dont_fragment=dont_fragment)))
     seen["expired"] = see(to_gateway(udp(own, "10.0.3.2", ttl=1)))
     seen["last hop"] = see(to_gateway(udp(own, "10.0.3.2", ttl=2)))
     seen["no route"] = see(to_gateway(udp(own, "172.16.0.1")))
@@ -246,6 +263,7 @@ def gateway(sdn: str) -> dict[str, Any]:
     started_s = time.monotonic()
     # In portions that the switch's own queue of packet-ins has room for, besides the sentinel.
     seen["storm"] = [see(*[to_gateway(udp(own, "172.16.0.1"))] * 40)[1] for _ in range(8)]
+    seen["drops"] = controller.ask("drops")
     seen["storm_s"] = time.monotonic() - started_s
     seen["status"] = controller.ask("status")
     controller.end()

@@ -46,6 +46,25 @@ def test_check_under_both_frameworks_and_offloads(framework: str, offload: str) 
     assert {claim["design"].partition(":")[0] for claim in claims} == {*DEFAULT_DESIGNS}
 
 
+@pytest.mark.parametrize("framework", ["ryu", "os-ken"])
+def test_path_mtu_discovery_and_next_hops_under_both_frameworks(framework: str) -> None:
+    """The wire, the sender's route, and a TCP transfer through a gateway that takes less than the links, and that is
+    not told where nodes are."""
+    if framework not in FRAMEWORKS:
+        pytest.skip(f"{framework} is not installed here")
+    spec = "routed:neighbors=arp,egress_mtu=1300"
+    results = {claim["id"]: claim["result"] for claim in claims_of(spec, "--sdn", framework)}
+    looked_for = {"fragmentation-needed", "path-mtu", "too-large-counted", "tcp", "traceroute", "packet-held"}
+    assert looked_for <= results.keys()
+    assert {*results.values()} == {"holds"}
+
+
+def test_a_userspace_switch_that_sees_super_packets_checks_no_sizes() -> None:
+    done = emu("check", "routed:egress_mtu=1300", "--offload", "on", "--datapath", "netdev")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "with --offload on it is off there; mend: --offload off" in done.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [

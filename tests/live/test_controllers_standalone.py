@@ -14,7 +14,17 @@ from typing import Any
 import pytest
 
 from controllers.routing import ERRORS_BURST, ERRORS_PER_S
-from tests.live.controllers_scenarios import BROADCAST, GATEWAY_MAC, MACS, hello, internet_checksum, udp
+from tests.live.controllers_scenarios import (
+    BROADCAST,
+    GATEWAY_MAC,
+    MACS,
+    OTHER_MAC,
+    arp_request,
+    ethernet,
+    hello,
+    internet_checksum,
+    udp,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 INSIDE = ["-m", "tests.live.controllers_lab"]
@@ -143,6 +153,19 @@ def test_gateway_routes_and_answers_as_a_router(sdn: str) -> None:
     assert seen["quiet"]["packet_in"] == 1 + 3 + 1
     assert nothing(seen["arp for another"])
     assert nothing(seen["not for it"])
+    assert nothing(seen["spoofed"])
+    none = {"too large, may be fragmented": 0, "no room while resolving": 0, "next hop silent": 0}
+    assert seen["spoofed drops"] == {"drops": {**none, "spoofed": 10}}
+    # Only what goes out by port 2 has to fit 1000 bytes.
+    assert [len(frame) for frame in at(seen["fits"], 2)] == [14 + 1000]
+    assert at(seen["fits"], 1, 3, 4) == []
+    (error,) = at(seen["too large"], 1)
+    assert icmp(error) == (3, 4)
+    assert int.from_bytes(error[38:42], "big") == 1000
+    assert at(seen["too large"], 2, 3, 4) == []
+    assert nothing(seen["cannot be cut"])
+    assert seen["drops"] == {"drops": {**none, "spoofed": 10, "too large, may be fragmented": 1}}
+    assert seen["spoofed packet-ins"] == 1, "the sentinel's"
     (reply,) = at(seen["ping"], 1)
     assert icmp(reply) == (0, 0)
     assert mac(reply) == (MACS[1], GATEWAY_MAC)
@@ -162,6 +185,30 @@ def test_gateway_routes_and_answers_as_a_router(sdn: str) -> None:
     told_in_storm = sum(len(portion) for portion in seen["storm"])
     assert ERRORS_BURST / 2 < told_in_storm <= ERRORS_BURST + ERRORS_PER_S * seen["storm_s"] + 1
     assert seen["status"]["errors"] == []
+
+
+def test_next_hops_are_asked_for_held_for_polled_and_given_up(sdn: str) -> None:
+    seen = play("next_hops", sdn)
+    frames = {name: bytes.fromhex(frame) for name, frame in seen.items() if isinstance(frame, str)}
+    asked = arp_request(GATEWAY_MAC, "192.168.0.1", "192.168.1.2")
+    assert frames["at once"] == asked
+    packet = udp("192.168.1.1", "10.0.9.9", ttl=63)
+    to_far = ethernet(MACS[2], GATEWAY_MAC, 0x0800, packet)
+    assert [bytes.fromhex(frame) for frame in seen["held"]] == [to_far] * 2
+    assert frames["known"] == to_far
+    assert seen["packet-ins"][0] == seen["packet-ins"][1], "what is known never visits the controller"
+    (learned,) = seen["learned"]
+    assert (learned["ip"], learned["mac"], learned["port"]) == ("192.168.1.2", MACS[2], 2)
+    assert frames["polled"] == arp_request(GATEWAY_MAC, "192.168.0.1", "192.168.1.2", dst=MACS[2])
+    assert frames["moved"] == ethernet(OTHER_MAC, GATEWAY_MAC, 0x0800, packet)
+    assert icmp(frames["unreachable"]) == (3, 1)
+    assert frames["unreachable"][42:] == udp("192.168.1.1", "10.0.3.2")
+    assert {bytes.fromhex(frame) for frame in seen["asked in vain"]} == {
+        arp_request(GATEWAY_MAC, "192.168.0.1", "192.168.1.3")
+    }
+    assert len(seen["asked in vain"]) == 6, "three when the switch came, three for the packet"
+    assert seen["drops"]["next hop silent"] == 1
+    assert seen["errors"] == []
 
 
 def test_kernels_believe_the_gateway(sdn: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
 
-from controllers.pipeline import Add, Cookie, Delete, Flow, Message, Move, Output, Owner, SetField, match
+from controllers.pipeline import Add, CheckLarger, Cookie, Delete, Flow, Message, Move, Output, Owner, SetField, match
 
 COOKIE = Cookie(Owner.L2_SWITCH)
 
@@ -64,6 +64,8 @@ class FakeSwitch:
                     packet[action.field] = action.value
                 elif isinstance(action, Move):
                     packet[action.target] = packet[action.source]
+                elif isinstance(action, CheckLarger):
+                    packet["reg0"] = int(packet["frame_bytes"] > action.size_bytes)
                 else:
                     packet["nw_ttl"] -= 1
             if flow.metadata is not None:

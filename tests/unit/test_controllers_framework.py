@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,25 @@ from typing import Any
 
 import pytest
 
-from controllers import answering, learning, routing
+from controllers import answering, learning, resolving, routing
 from controllers.framework import choose, guarded
-from controllers.pipeline import Add, Cookie, Delete, DeleteAll, Kind, Message, Owner, Send, message
-from controllers.plan import Binding, Gateway, Neighbor, Route
+from controllers.pipeline import (
+    Add,
+    CheckLarger,
+    Cookie,
+    Count,
+    Delete,
+    DeleteAll,
+    Flow,
+    Kind,
+    Message,
+    Owner,
+    Resubmit,
+    Send,
+    match,
+    message,
+)
+from controllers.plan import Binding, EgressMtu, Gateway, Neighbor, Route
 from controllers.status import respond
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,7 +41,12 @@ CONTROLLERS = REPOSITORY / "controllers"
 
 NEIGHBOR = Neighbor("192.168.1.1", "12:22:33:44:55:01", 1)
 GATEWAY = Gateway(
-    "192.168.0.1", "12:22:33:44:55:fe", (1, 2), (NEIGHBOR,), (Route(IPv4Network("0.0.0.0/0"), NEIGHBOR.ip),)
+    "192.168.0.1",
+    "12:22:33:44:55:fe",
+    (1, 2),
+    (NEIGHBOR,),
+    (Route(IPv4Network("0.0.0.0/0"), NEIGHBOR.ip),),
+    (EgressMtu(1, 1300),),
 )
 FLOWS = [
     *learning.standing_flows(),
@@ -33,13 +54,16 @@ FLOWS = [
     *learning.station_flows("02:00:00:00:00:77", 3, learning.LEARNED, 300),
     *answering.flows([IPv4Network("10.0.0.0/16")], [Binding("10.0.3.2", "12:22:33:44:55:03", 3)]),
     *routing.flows(GATEWAY),
+    *resolving.standing_flows(replace(GATEWAY, neighbors=(replace(NEIGHBOR, mac=None),))),
 ]
 MESSAGES: list[Message] = [
     *(Add(flow) for flow in FLOWS),
     Delete(FLOWS[-1]),
     DeleteAll(Owner.L2_SWITCH, Kind.LEARNED),
     DeleteAll(Owner.L3_GATEWAY),
+    Count(Owner.L3_GATEWAY, Kind.SPOOFED),
     Send(3, b"frame"),
+    Resubmit(3, b"frame"),
 ]
 
 
@@ -75,6 +99,14 @@ def test_flows_are_read_back_as_they_were_meant(package: str) -> None:
         assert read.idle_timeout == flow.idle_timeout_s
         assert read.flags == (target.ofproto.OFPFF_SEND_FLOW_REM if flow.idle_timeout_s else 0)
         assert len(read.instructions) == sum((bool(flow.actions), flow.metadata is not None, flow.goto is not None))
+
+
+def test_the_check_of_a_size_is_written_as_open_vswitch_reads_it() -> None:
+    made = message(datapath("os_ken"), Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (CheckLarger(1314),))))
+    made.set_xid(1)
+    made.serialize()
+    # Read with Open vSwitch 3.1: ovs-ofctl parse-actions OpenFlow13 prints check_pkt_larger(1314)->NXM_NX_REG0[0].
+    assert bytes.fromhex("ffff 0018 00002320 0031 0522 0000 00010004 000000000000") in bytes(made.buf)
 
 
 @pytest.mark.parametrize("package", ["ryu", "os_ken"])
@@ -128,10 +160,13 @@ def test_the_framework_that_is_not_there_is_named() -> None:
 
 
 def test_status_requests() -> None:
-    controller = SimpleNamespace(status=lambda: {"ready": True}, forget=lambda: {"learned": []})
+    controller = SimpleNamespace(
+        status=lambda: {"ready": True}, forget=lambda: {"learned": []}, drops=lambda: {"drops": {}}
+    )
     answers = {
         b'{"op": "status"}': {"ready": True},
         b'{"op": "forget"}': {"learned": []},
+        b'{"op": "drops"}': {"drops": {}},
         b'{"op": "explode"}': {"error": "no such op: 'explode'"},
         b"[]": {"error": "no such op: None"},
         b'{"op": {"a": 1}}': {"error": "no such op: {'a': 1}"},
@@ -177,7 +212,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "routing", "describe")
+PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "routing", "resolving", "describe")
 
 
 @pytest.mark.parametrize("path", sorted(CONTROLLERS.glob("*.py")), ids=lambda path: path.stem)

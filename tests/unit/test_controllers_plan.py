@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
 
-from controllers.plan import Binding, Control, Gateway, Neighbor, PlanError, ProxyArp, Route, Station, parse
+from controllers.plan import Binding, Control, EgressMtu, Gateway, Neighbor, PlanError, ProxyArp, Route, Station, parse
 
 L2: dict[str, Any] = {
     "apps": ["l2_switch", "proxy_arp"],
@@ -45,6 +46,12 @@ def test_a_plan_is_read_and_what_is_not_ours_is_left_alone() -> None:
     neighbor, route = Neighbor("192.168.1.1", "12:22:33:44:55:01", 1), Route(IPv4Network("10.0.1.0/24"), "192.168.1.1")
     gateway = Gateway("192.168.0.1", "12:22:33:44:55:fe", (1,), (neighbor,), (route,))
     assert parse({"control": L3}) == Control(("l3_gateway",), 7, gateway=gateway)
+    unknown = {**L3, "gateway": {**L3["gateway"], "neighbors": [{"ip": "192.168.1.1", "port": 1, "mac": None}]}}
+    expected = replace(gateway, neighbors=(Neighbor("192.168.1.1", None, 1),))
+    assert parse({"control": unknown}) == Control(("l3_gateway",), 7, gateway=expected)
+    narrow = {**L3, "gateway": {**L3["gateway"], "egress_mtus": [{"port": 1, "mtu": 1300}]}}
+    expected = replace(gateway, egress_mtus=(EgressMtu(1, 1300),))
+    assert parse({"control": narrow}) == Control(("l3_gateway",), 7, gateway=expected)
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"control": None}, {"control": "x"}])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
 
 from controllers.limits import TokenBucket
-from controllers.pipeline import CONTROLLER, IN_PORT, Kind
-from controllers.plan import Gateway, Neighbor, Route
-from controllers.routing import ERRORS_BURST, answer, error_limit, flows
-from controllers.wire import parse_ethernet, parse_ipv4
+from controllers.pipeline import CONTROLLER, IN_PORT, GatewayTable, Kind, PacketIn
+from controllers.plan import EgressMtu, Gateway, Neighbor, Route
+from controllers.routing import ERRORS_BURST, answer, error_limit, flows, forbids_fragments
+from controllers.wire import checksum, parse_ethernet, parse_ipv4
 from tests.unit.test_controllers_fake_switch import FakeSwitch
 from tests.unit.test_controllers_wire import datagram, echo_request
 
@@ -36,9 +37,9 @@ SWITCH = FakeSwitch(flows(GATEWAY))
 
 
 def send(
-    dst: str, *, port: int = 1, ttl: int = 64, eth_dst: str = MAC, **fields: Any
+    dst: str, *, src: str = "192.168.1.1", port: int = 1, ttl: int = 64, eth_dst: str = MAC, **fields: Any
 ) -> list[tuple[int, Any, dict[str, Any]]]:
-    packet = {"eth_type": 0x0800, "ipv4_dst": dst, "nw_ttl": ttl, "ip_proto": 6, **fields}
+    packet = {"eth_type": 0x0800, "ipv4_src": src, "ipv4_dst": dst, "nw_ttl": ttl, "ip_proto": 6, **fields}
     return SWITCH.outputs(in_port=port, eth_src=MACS[1], eth_dst=eth_dst, **packet)
 
 
@@ -81,6 +82,41 @@ def test_what_a_router_ignores() -> None:
         assert send(dst) == [], dst
 
 
+SENDERS = {
+    "192.168.1.1": 1,
+    "192.168.1.2": 2,  # a neighbor that no route leads to
+    "10.9.9.9": 1,
+    "10.0.9.9": 2,
+    "10.0.3.2": 3,
+    "10.0.3.7": 1,
+}
+
+
+@pytest.mark.parametrize(("src", "home"), SENDERS.items())
+def test_who_sends_does_so_by_the_port_that_leads_back_to_it(src: str, home: int) -> None:
+    for port in MACS:
+        assert bool(send("192.168.1.3", src=src, port=port)) == (port == home), port
+        asks = send("192.168.0.1", src=src, port=port, ip_proto=1, icmpv4_type=8)
+        assert bool(asks) == (port == home), "nor does it get an answer from the gateway itself"
+
+
+@pytest.mark.parametrize("src", ["172.16.0.1", "0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255", "192.168.0.1"])
+def test_nobody_sends_from_there_even_with_a_default_route(src: str) -> None:
+    default = (*GATEWAY.routes, Route(IPv4Network("0.0.0.0/0"), "192.168.1.1"))
+    switch = FakeSwitch(flows(replace(GATEWAY, routes=default)))
+    packet = {"in_port": 1, "eth_src": MACS[1], "eth_dst": MAC, "eth_type": 0x0800, "ipv4_src": src}
+    packet |= {"ipv4_dst": "10.0.3.2", "nw_ttl": 64, "ip_proto": 6}
+    assert send("10.0.3.2", src=src) == []
+    assert bool(switch.outputs(**packet)) == (src == "172.16.0.1")
+
+
+def test_what_is_dropped_for_its_sender_is_counted_as_such() -> None:
+    for src, port in (("10.0.3.2", 1), ("172.16.0.1", 1), ("192.168.0.1", 2), ("192.168.1.1", 2)):
+        hit = SWITCH.hit(GatewayTable.SOURCE, {"eth_type": 0x0800, "ipv4_src": src, "in_port": port})
+        assert hit is not None
+        assert hit.cookie.kind is Kind.SPOOFED
+
+
 @pytest.mark.parametrize("eth_dst", ["ff:ff:ff:ff:ff:ff", MAC])
 def test_arp_for_its_own_address_is_answered_by_the_switch(eth_dst: str) -> None:
     question = {
@@ -101,13 +137,17 @@ def test_arp_for_its_own_address_is_answered_by_the_switch(eth_dst: str) -> None
 
 def test_a_next_hop_is_two_flows_however_many_routes_lead_there() -> None:
     more = tuple(Route(IPv4Network(f"10.1.{third}.0/24"), "192.168.1.3") for third in range(100))
-    grown = Gateway(GATEWAY.ip, MAC, GATEWAY.ports, GATEWAY.neighbors, GATEWAY.routes + more)
-    assert len(flows(grown)) == len(flows(GATEWAY)) + 100
+    grown = flows(replace(GATEWAY, routes=GATEWAY.routes + more))
+    assert len(grown) == len(flows(GATEWAY)) + 3 * len(more)
+    in_last_table = [sum(flow.table == GatewayTable.NEXT_HOP for flow in each) for each in (grown, flows(GATEWAY))]
+    assert in_last_table[0] == in_last_table[1]
 
 
-def said(kind: Kind, frame: bytes, limit: TokenBucket | None = None) -> tuple[int, int] | None:
+def said(
+    kind: Kind, frame: bytes, limit: TokenBucket | None = None, gateway: Gateway = GATEWAY, hop: int = 1
+) -> tuple[int, int] | None:
     """Type and code of the answer, which goes back by the port and to the MAC that the frame came from."""
-    send = answer(GATEWAY, limit or error_limit(0), kind, 2, frame, now_s=0)
+    send = answer(gateway, limit or error_limit(0), PacketIn(2, kind, frame, hop), now_s=0)
     if send is None:
         return None
     eth, ip = parse_ethernet(send.frame), parse_ipv4(send.frame)
@@ -125,6 +165,48 @@ def test_each_reason_has_its_message() -> None:
     assert said(Kind.TO_GATEWAY, echo_request("192.168.0.1")) == (0, 0)
     assert said(Kind.TO_GATEWAY, echo_request("10.0.3.2")) is None, "not for the gateway"
     assert said(Kind.PLANNED, datagram()) is None
+
+
+NARROW = replace(GATEWAY, egress_mtus=(EgressMtu(3, 1300),))
+
+
+@pytest.mark.parametrize(("dst", "largest"), [("10.0.3.2", 1300), ("192.168.1.3", 1300), ("10.0.9.9", 65535)])
+def test_what_is_larger_than_the_egress_mtu_stays(dst: str, largest: int) -> None:
+    switch = FakeSwitch(flows(NARROW))
+    packet = {"in_port": 1, "eth_src": MACS[1], "eth_dst": MAC, "eth_type": 0x0800, "ipv4_src": "192.168.1.1"}
+    packet |= {"ipv4_dst": dst, "ip_proto": 6}
+    ((port, _, sent),) = switch.outputs(**packet, nw_ttl=64, frame_bytes=14 + largest)
+    assert (port, sent["nw_ttl"]) == (2 if dst == "10.0.9.9" else 3, 63)
+    ((port, flow, sent),) = switch.outputs(**packet, nw_ttl=64, frame_bytes=14 + largest + 1)
+    stays = port == CONTROLLER
+    assert stays == (dst != "10.0.9.9")
+    if stays:
+        assert (flow.cookie.kind, sent["metadata"], sent["nw_ttl"]) == (Kind.TOO_LARGE, 3, 64)
+        assert why(switch.outputs(**packet, nw_ttl=1, frame_bytes=1500)) is Kind.TTL_EXPIRED, "it ends here anyway"
+
+
+def test_fragmentation_needed_tells_the_mtu() -> None:
+    frame = datagram()
+    assert said(Kind.TOO_LARGE, frame, gateway=NARROW, hop=3) == (3, 4)
+    told = answer(NARROW, error_limit(0), PacketIn(2, Kind.TOO_LARGE, frame, 3), now_s=0)
+    assert told is not None
+    assert told.frame[38:42] == (1300).to_bytes(4, "big")
+    assert told.frame[42:] == frame[14:]
+    for kind in (Kind.NO_ROUTE, Kind.TTL_EXPIRED):
+        other = answer(NARROW, error_limit(0), PacketIn(2, kind, frame, 3), now_s=0)
+        assert other is not None
+        assert other.frame[38:42] == bytes(4)
+    spent = TokenBucket(rate_per_s=1, burst=1, tokens=0, filled_s=0)
+    assert said(Kind.TOO_LARGE, frame, spent, NARROW, 3) is None
+
+
+def test_who_may_be_fragmented() -> None:
+    frame = bytearray(datagram())
+    for flags, forbidden in ((0x40, True), (0x00, False), (0x20, False)):
+        frame[20:26] = bytes((flags, 0)) + frame[22:24] + bytes(2)
+        frame[24:26] = checksum(bytes(frame[14:34])).to_bytes(2, "big")
+        assert forbids_fragments(bytes(frame)) == forbidden
+    assert not forbids_fragments(b"")
 
 
 def test_errors_are_limited_and_echo_replies_are_not() -> None:

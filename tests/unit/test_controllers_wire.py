@@ -63,8 +63,8 @@ def test_headers_are_read() -> None:
     frame = datagram("10.0.3.2", ttl=7, fragment=0x2000, options=bytes(4))
     assert wire.parse_ethernet(frame) == wire.Ethernet(DST_MAC, SRC_MAC, 0x0800)
     assert wire.parse_ipv4(frame) == wire.Ipv4(
-        src="10.0.1.2", dst="10.0.3.2", proto=17, ttl=7, tos=0, fragment_offset=0, more_fragments=True,
-        header_bytes=24, total_bytes=36,
+        src="10.0.1.2", dst="10.0.3.2", proto=17, ttl=7, tos=0, dont_fragment=False, fragment_offset=0,
+        more_fragments=True, header_bytes=24, total_bytes=36,
     )  # fmt: skip
     padded = wire.parse_ipv4(frame + bytes(20))
     assert padded is not None

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from emu.packets import arp_request, dissect, headers
+from controllers.wire import checksum
+from emu.packets import arp_request, dissect, echo_request, headers
 
 ECHO = bytes.fromhex("122233445503 aabbccdde101 08004500001c 12344000 3f01 0000 0a000102 0a0003020800 0000 0007 0001")
 VXLAN = (
@@ -42,6 +43,18 @@ def test_an_echo_request() -> None:
     assert (fields["icmp.type"], fields["icmp.id"], fields["icmp.seq"]) == (8, 7, 1)
 
 
+def test_an_echo_request_to_be_sent_as_it_is() -> None:
+    fields = dissect(ECHO[:14] + (packet := echo_request("10.0.1.2", "10.0.3.2", 1500)))
+    assert (fields["ip.src"], fields["ip.dst"], fields["ip.len"], fields["ip.df"]) == (
+        "10.0.1.2",
+        "10.0.3.2",
+        1500,
+        False,
+    )
+    assert (len(packet), fields["icmp.type"]) == (1500, 8)
+    assert checksum(packet[20:]) == 0
+
+
 def test_a_packet_in_a_packet() -> None:
     fields = dissect(VXLAN)
     assert (fields["ip.src"], fields["ip.dst"], fields["udp.dport"], fields["vxlan.vni"]) == (
@@ -56,10 +69,12 @@ def test_a_packet_in_a_packet() -> None:
 
 def too_big(code: int = 4) -> bytes:
     """A router's answer to ``ECHO`` (RFC 1191, figure 1), or another that cannot deliver."""
-    return bytes.fromhex(
-        "aabbccdde101 122233445503 0800 45000038 00000000 4001 0000 0a000101 0a000102"
-        f"03{code:02x} 0000 0000 05aa"
-    ) + ECHO[14:]
+    return (
+        bytes.fromhex(
+            f"aabbccdde101 122233445503 0800 45000038 00000000 4001 0000 0a000101 0a00010203{code:02x} 0000 0000 05aa"
+        )
+        + ECHO[14:]
+    )
 
 
 def test_fragmentation_needed_tells_an_mtu_and_what_it_is_about() -> None:
@@ -85,9 +100,15 @@ def test_options_belong_to_the_ip_header() -> None:
     assert [(header.protocol, header.size) for header in headers(bytes(frame))] == [("eth", 14), ("ip", 28)]
 
 
-@pytest.mark.parametrize(("words", "found"), [
-    (4, [("payload", 24)]), (5, [("tcp", 20), ("payload", 4)]), (6, [("tcp", 24)]), (7, [("payload", 24)]),
-])
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (4, [("payload", 24)]),
+        (5, [("tcp", 20), ("payload", 4)]),
+        (6, [("tcp", 24)]),
+        (7, [("payload", 24)]),
+    ],
+)
 def test_a_tcp_header_that_cannot_be_so_long_is_payload(words: int, found: list[tuple[str, int]]) -> None:
     segment = bytes.fromhex("9c40 0050 00000001 00000000") + bytes([words << 4, 2]) + bytes(10)
     ip = bytes.fromhex("4500002c 00000000 4006 0000 0a000102 0a000302")

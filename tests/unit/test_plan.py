@@ -22,7 +22,7 @@ SPECS = sorted(
         for key, parameter in design.parameters.items()
         for value in parameter.values
     }
-    | {*all_designs()}
+    | {*all_designs(), "routed:egress_mtu=1300"}
 )
 SCENARIOS = {
     "deck": Scenario(),
@@ -213,6 +213,8 @@ def test_a_scenario_that_cannot_be(scenario: dict[str, object], words: str) -> N
         ("l2:proxy_arp=nobody", ["proxy_arp takes controller|switch|node"]),
         ("overlay:colour=red,backend=udp", ["'colour=red'", "backend=udp is not built yet"]),
         ("routed:routes=static,routes=static", ["given twice"]),
+        ("routed:egress_mtu=575", ["egress_mtu takes link|576..65000, not '575'"]),
+        ("routed:egress_mtu=01300", ["egress_mtu takes link"]),
         ("bare:x", ["'x' is no KEY=VALUE"]),
     ],
 )
@@ -225,6 +227,24 @@ def test_a_design_that_is_none(text: str, words: list[str]) -> None:
 def test_parameters_have_defaults() -> None:
     assert parse_design("overlay").params == {"backend": "vxlan", "outside": "none"}
     assert plan_of("l2").spec == "l2:proxy_arp=controller"
+
+
+def test_an_optional_parameter_is_in_the_name_where_it_is_given() -> None:
+    assert plan_of("routed").spec == plan_of("routed:egress_mtu=link").spec == "routed:routes=static"
+    assert plan_of("routed:egress_mtu=1300,neighbors=arp").spec == plan_of("routed:neighbors=arp,egress_mtu=1300").spec
+    narrow = plan_of("routed:egress_mtu=1300")
+    assert narrow.spec == "routed:routes=static,egress_mtu=1300"
+    assert narrow.control.gateway is not None
+    assert {(egress.port, egress.mtu) for egress in narrow.control.gateway.egress_mtus} == {
+        (port.number, 1300) for port in narrow.switch.ports
+    }
+    asking = plan_of("routed:neighbors=arp").control.gateway
+    assert asking is not None
+    assert [hop.mac for hop in asking.neighbors] == [None] * len(narrow.nodes)
+    assert [hop.mac for hop in narrow.control.gateway.neighbors] == [node.mac for node in narrow.nodes]
+    assert {device.mtu for machine in narrow.machines for device in machine.devices} == {1500}
+    with pytest.raises(UsageError, match="more than a link carries, 1500 bytes"):
+        plan_of("routed:egress_mtu=1501")
 
 
 def test_all_mistakes_at_once() -> None:

@@ -48,6 +48,8 @@ def test_a_kernel_without_modules_still_does_the_main_job_in_user_space() -> Non
     assert machine.datapaths == ("netdev", "afxdp")
     assert machine.finding("datapath kernel").mend == ""  # no command brings a module that this kernel does not have
     assert machine.finding("qdisc netem").rules_out == "--delay and --jitter"
+    sizes = machine.finding("egress mtu")
+    assert (sizes.state, sizes.rules_out) == ("limited", "routed:egress_mtu=N with --offload on")
     assert main_job_missing(machine) == []
     assert missing_for(machine, "kernel", "auto") == ["datapath kernel: this kernel has no openvswitch module"]
 
