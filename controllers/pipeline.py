@@ -7,6 +7,7 @@ encodes them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -56,7 +57,9 @@ class Kind(IntEnum):
     TO_GATEWAY = 4
 
 
-_KIND_SHIFT = 32
+EPOCH_BITS = 32
+_EPOCH_MASK = (1 << EPOCH_BITS) - 1
+_KIND_SHIFT = EPOCH_BITS
 _OWNER_SHIFT = 48
 _OWNER_MASK = 0xFFFF << _OWNER_SHIFT
 _OWNER_AND_KIND_MASK = _OWNER_MASK | 0xFFFF << _KIND_SHIFT
@@ -64,7 +67,7 @@ _OWNER_AND_KIND_MASK = _OWNER_MASK | 0xFFFF << _KIND_SHIFT
 
 @dataclass(frozen=True)
 class Cookie:
-    """Owner in bits 48-63, kind in bits 32-47; the low 32 bits are free for telling generations of flows apart."""
+    """Owner in bits 48-63, kind in bits 32-47; the low 32 bits are the epoch of the connection that sent the flow."""
 
     owner: Owner
     kind: Kind = Kind.PLANNED
@@ -157,10 +160,40 @@ class Delete:
 
 @dataclass(frozen=True)
 class DeleteAll:
-    """Delete, from all tables, the flows of one owner: those of one kind, or all."""
+    """Delete, from all tables, the flows of one owner: those of one kind, of one epoch, or all."""
 
     owner: Owner
     kind: Kind | None = None
+    epoch: int | None = None
+
+    @property
+    def cookie(self) -> tuple[int, int]:
+        """The cookie that the flows to be deleted have, and which of its bits count."""
+        mask = _OWNER_MASK if self.kind is None else _OWNER_AND_KIND_MASK
+        value = Cookie(self.owner, self.kind or Kind.PLANNED).value | (self.epoch or 0)
+        return value, mask if self.epoch is None else mask | _EPOCH_MASK
+
+
+@dataclass(frozen=True)
+class Read:
+    """Have the switch tell the flows of one owner."""
+
+    owner: Owner
+
+
+@dataclass(frozen=True)
+class Found:
+    """A flow that a switch has of ours, however it came there: what its cookie says, and its match."""
+
+    cookie: Cookie
+    epoch: int
+    fields: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, cookie: int, fields: Mapping[str, Any]) -> Found | None:
+        """From a cookie on the wire; ``None`` where no application of ours made it."""
+        ours = Cookie.read(cookie)
+        return None if ours is None else cls(ours, cookie & _EPOCH_MASK, fields)
 
 
 @dataclass(frozen=True)
@@ -171,7 +204,7 @@ class Send:
     frame: bytes
 
 
-Message = Add | Delete | DeleteAll | Send
+Message = Add | Delete | DeleteAll | Read | Send
 
 
 def _action(action: Action, parser: Any) -> Any:
@@ -197,8 +230,9 @@ def _instructions(flow: Flow, ofproto: Any, parser: Any) -> list[Any]:
     return instructions
 
 
-def message(datapath: Any, item: Message) -> Any:
-    """The framework's message, for this datapath, of one of ours. The only place where OpenFlow messages are made."""
+def message(datapath: Any, item: Message, epoch: int) -> Any:
+    """The framework's message, for this datapath, of one of ours; flows that it adds are of this epoch. The only place
+    where OpenFlow messages are made."""
     ofproto, parser = datapath.ofproto, datapath.ofproto_parser
     if isinstance(item, Send):
         return parser.OFPPacketOut(
@@ -213,10 +247,15 @@ def message(datapath: Any, item: Message) -> Any:
             datapath=datapath,
             table_id=ofproto.OFPTT_ALL,
             command=ofproto.OFPFC_DELETE,
-            cookie=Cookie(item.owner, item.kind or Kind.PLANNED).value,
-            cookie_mask=_OWNER_MASK if item.kind is None else _OWNER_AND_KIND_MASK,
+            cookie=item.cookie[0],
+            cookie_mask=item.cookie[1],
             out_port=ofproto.OFPP_ANY,
             out_group=ofproto.OFPG_ANY,
+        )
+    if isinstance(item, Read):
+        cookie, mask = DeleteAll(item.owner).cookie
+        return parser.OFPFlowStatsRequest(
+            datapath, 0, ofproto.OFPTT_ALL, ofproto.OFPP_ANY, ofproto.OFPG_ANY, cookie, mask, parser.OFPMatch()
         )
     flow = item.flow
     chosen = parser.OFPMatch(**dict(flow.match))
@@ -238,7 +277,7 @@ def message(datapath: Any, item: Message) -> Any:
         command=ofproto.OFPFC_ADD,
         priority=flow.priority,
         match=chosen,
-        cookie=flow.cookie.value,
+        cookie=flow.cookie.value | epoch,
         idle_timeout=flow.idle_timeout_s,
         flags=ofproto.OFPFF_SEND_FLOW_REM if flow.idle_timeout_s else 0,
         instructions=_instructions(flow, ofproto, parser),

@@ -14,8 +14,10 @@ from __future__ import annotations
 import functools
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,20 @@ from controllers.framework import (
     ofp_event,
     set_ev_cls,
 )
-from controllers.pipeline import Add, Cookie, DeleteAll, Flow, Kind, Message, Owner, Send, message
+from controllers.pipeline import (
+    EPOCH_BITS,
+    Add,
+    Cookie,
+    DeleteAll,
+    Flow,
+    Found,
+    Kind,
+    Message,
+    Owner,
+    Read,
+    Send,
+    message,
+)
 from controllers.plan import Control, parse
 
 # Errors beyond this many are counted, not kept: a fault in every packet must not fill the memory.
@@ -64,6 +79,8 @@ class Switches(App):
         self._applications: dict[Owner, SwitchApp] = {}
         self._datapaths: dict[int, Any] = {}
         self._synchronised: set[int] = set()
+        self._epochs: dict[int, int] = {}  # drawn at random for each connection: flows bear it, older ones another
+        self._reading: dict[int, _Reading] = {}
         self._barriers: dict[tuple[int, int], Callable[[bool], None]] = {}  # (dpid, xid) -> what happens then
 
     def start(self) -> Any:
@@ -83,8 +100,9 @@ class Switches(App):
         if datapath is None:
             return
         for item in messages:
-            self.counters["packet_out" if isinstance(item, Send) else "flow_mod"] += 1
-            datapath.send_msg(message(datapath, item))
+            if not isinstance(item, Read):
+                self.counters["packet_out" if isinstance(item, Send) else "flow_mod"] += 1
+            datapath.send_msg(message(datapath, item, self._epochs[dpid]))
 
     def failed(self, where: str, error: object) -> None:
         """Note an error; nothing stops."""
@@ -139,23 +157,43 @@ class Switches(App):
             self._synchronised.add(dpid)
 
     def _connected(self, dpid: int, datapath: Any) -> None:
-        """Install what is planned.
+        """Have the switch tell what earlier connections left there, and add what is planned.
 
-        What an earlier connection left is replaced flow by flow, so that established traffic goes on.
+        What is the same is replaced flow by flow, and nothing is deleted before all that is wanted is there, so that
+        established traffic goes on. ``_told`` does the rest.
         """
         self._gone(dpid)
         self._datapaths[dpid] = datapath
+        self._epochs[dpid] = random.getrandbits(EPOCH_BITS)
         for application in self._applications.values():
             application.forget(dpid)
-        self.send(dpid, self._learned_flows())
-        # What applications that ran here before and do not run now have left would be in the way.
-        self.send(dpid, [DeleteAll(owner) for owner in Owner if owner not in self._applications])
+        owners = list(self._applications)
+        self._reading[dpid] = _Reading(len(owners))
+        # First, so that what is read does not hold what is added now.
+        self.send(dpid, [Read(owner) for owner in owners])
         for application in self._applications.values():
             self.send(dpid, [Add(flow) for flow in application.planned(dpid)])
+
+    def _told(self, dpid: int, found: Sequence[Found]) -> None:
+        """Take over what was learned earlier, and remove what is stale: flows of other epochs than this connection's,
+        and those of applications that ran here before and do not run now."""
+        for owner, application in self._applications.items():
+            learned = [dict(f.fields) for f in found if f.cookie == Cookie(owner, Kind.LEARNED)]
+            self.send(dpid, application.adopt(dpid, learned, time.monotonic()))
+        self._barrier(dpid, functools.partial(self._complete_if, dpid, found))
+
+    def _complete_if(self, dpid: int, found: Sequence[Found], done: bool) -> None:
+        """Whether all that is wanted is in the switch: what is not wanted can go."""
+        if not done:
+            return
+        epochs = {(flow.cookie.owner, flow.epoch) for flow in found if flow.epoch != self._epochs[dpid]}
+        self.send(dpid, [DeleteAll(owner, epoch=epoch) for owner, epoch in sorted(epochs)])
+        self.send(dpid, [DeleteAll(owner) for owner in Owner if owner not in self._applications])
         self._barrier(dpid, functools.partial(self._synchronised_if, dpid))
 
     def _gone(self, dpid: int) -> None:
         self._datapaths.pop(dpid, None)
+        self._reading.pop(dpid, None)
         self._synchronised.discard(dpid)
         for key in [key for key in self._barriers if key[0] == dpid]:
             self._barriers.pop(key)(False)
@@ -181,6 +219,23 @@ class Switches(App):
         then = self._barriers.pop((event.msg.datapath.id, event.msg.xid), None)
         if then is not None:
             then(True)
+
+    @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN)
+    @guarded
+    def flows_told(self, event: Any) -> None:
+        """Flows of ours that a switch has, in as many messages as it likes."""
+        reply, datapath = event.msg, event.msg.datapath
+        dpid = datapath.id
+        reading = self._reading.get(dpid)
+        if reading is None or self._datapaths[dpid] is not datapath:
+            return
+        told = (Found.read(flow.cookie, dict(flow.match.items())) for flow in reply.body)
+        reading.found += [flow for flow in told if flow is not None]
+        if not reply.flags & datapath.ofproto.OFPMPF_REPLY_MORE:
+            reading.owners_left -= 1
+        if not reading.owners_left:
+            del self._reading[dpid]
+            self._told(dpid, reading.found)
 
     @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN)
     @guarded
@@ -218,6 +273,14 @@ class Switches(App):
         )
 
 
+@dataclass
+class _Reading:
+    """What a switch has told of its flows so far, and of how many owners it has not told all."""
+
+    owners_left: int
+    found: list[Found] = field(default_factory=list)
+
+
 def _wake(event: Any, _done: bool) -> None:
     event.set()
 
@@ -244,6 +307,11 @@ class SwitchApp(App):
 
     def flow_ended(self, dpid: int, fields: dict[str, Any]) -> Sequence[Message]:
         """What to do now that a flow of this application, with this match, has timed out."""
+        return ()
+
+    def adopt(self, dpid: int, learned: Sequence[dict[str, Any]], now_s: float) -> Sequence[Message]:
+        """What to send so that flows of this application that were learned before this connection stay: their matches
+        are given. Those that are not sent anew will be deleted."""
         return ()
 
     def learned(self) -> list[dict[str, Any]]:
