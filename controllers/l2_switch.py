@@ -6,6 +6,7 @@ Runs under `python -m controllers l2_switch`, and under `ryu-manager controllers
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ if not __package__:  # loaded by its file name, as ryu-manager does: the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from controllers import learning
-from controllers.pipeline import Flow, Message, Owner, PacketIn
+from controllers.pipeline import Flow, Found, Message, Owner, PacketIn
 from controllers.switches import SwitchApp
 from controllers.wire import parse_ethernet
 
@@ -47,6 +48,14 @@ class L2Switch(SwitchApp):
         """A learned station has been silent, or nobody has sent to it."""
         mac = fields.get("eth_src") or fields.get("eth_dst") or ""
         return learning.ended(self._of(dpid), mac, fields.get("in_port"))
+
+    def connected(self, dpid: int, learned: Sequence[Found], now_s: float) -> list[Message]:
+        """Stations that were learned before stay known, where they still may be: by the flows that let them send."""
+        messages: list[Message] = []
+        for fields in (flow.fields for flow in learned):
+            if "in_port" in fields and "eth_src" in fields:
+                messages += learning.seen(self._of(dpid), fields["eth_src"], fields["in_port"], now_s)
+        return messages
 
     def learned(self) -> list[dict[str, Any]]:
         """Every learned station."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ if not __package__:  # loaded by its file name, as ryu-manager does: the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from controllers import resolving, routing
-from controllers.pipeline import Flow, Kind, Message, Owner, PacketIn
+from controllers.pipeline import Flow, Found, Kind, Message, Owner, PacketIn
 from controllers.plan import Gateway
 from controllers.resolving import Resolver
 from controllers.switches import SwitchApp
@@ -47,9 +47,12 @@ class L3Gateway(SwitchApp):
             return []
         return [*routing.flows(self._gateway), *resolving.standing_flows(self._gateway)]
 
-    def connected(self, dpid: int, now_s: float) -> list[Message]:
-        """Ask for next hops."""
-        return [] if self._resolver is None or not self._is_mine(dpid) else self._resolver.start(now_s)
+    def connected(self, dpid: int, learned: Sequence[Found], now_s: float) -> list[Message]:
+        """Ask for next hops; those that were known before stay so until they are silent."""
+        if self._resolver is None or not self._is_mine(dpid):
+            return []
+        known = {flow.fields.get("metadata"): flow.written.get("eth_dst") for flow in learned}
+        return self._resolver.start(now_s, known)
 
     def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> list[Message]:
         """A packet to be told something about, or held; or the answer of a next hop."""

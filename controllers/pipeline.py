@@ -8,6 +8,7 @@ encodes them.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -63,7 +64,9 @@ class Kind(IntEnum):
     ARP_ANSWER = 8
 
 
-_KIND_SHIFT = 32
+EPOCH_BITS = 32
+_EPOCH_MASK = (1 << EPOCH_BITS) - 1
+_KIND_SHIFT = EPOCH_BITS
 _OWNER_SHIFT = 48
 _OWNER_MASK = 0xFFFF << _OWNER_SHIFT
 _OWNER_AND_KIND_MASK = _OWNER_MASK | 0xFFFF << _KIND_SHIFT
@@ -71,7 +74,7 @@ _OWNER_AND_KIND_MASK = _OWNER_MASK | 0xFFFF << _KIND_SHIFT
 
 @dataclass(frozen=True)
 class Cookie:
-    """Owner in bits 48-63, kind in bits 32-47; the low 32 bits are free for telling generations of flows apart."""
+    """Owner in bits 48-63, kind in bits 32-47; the low 32 bits are the epoch of the connection that sent the flow."""
 
     owner: Owner
     kind: Kind = Kind.PLANNED
@@ -171,10 +174,47 @@ class Delete:
 
 @dataclass(frozen=True)
 class DeleteAll:
-    """Delete, from all tables, the flows of one owner: those of one kind, or all."""
+    """Delete, from all tables, the flows of one owner: those of one kind, of one epoch, or all."""
 
     owner: Owner
     kind: Kind | None = None
+    epoch: int | None = None
+
+    @property
+    def cookie(self) -> tuple[int, int]:
+        """The cookie that the flows to be deleted have, and which of its bits count."""
+        mask = _OWNER_MASK if self.kind is None else _OWNER_AND_KIND_MASK
+        value = Cookie(self.owner, self.kind or Kind.PLANNED).value | (self.epoch or 0)
+        return value, mask if self.epoch is None else mask | _EPOCH_MASK
+
+
+@dataclass(frozen=True)
+class Read:
+    """Have the switch tell the flows of one owner."""
+
+    owner: Owner
+
+
+@dataclass(frozen=True)
+class Found:
+    """A flow that a switch has of ours, however it came there: what its cookie says, its match, and the fields that it
+    writes."""
+
+    cookie: Cookie
+    epoch: int
+    fields: Mapping[str, Any]
+    written: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, flow: Any) -> Found | None:
+        """From the framework's value for a flow that a switch told of; ``None`` where no application of ours made it.
+        """
+        cookie = Cookie.read(flow.cookie)
+        if cookie is None:
+            return None
+        actions = (action for instruction in flow.instructions for action in getattr(instruction, "actions", ()))
+        written = {action.key: action.value for action in actions if hasattr(action, "key")}
+        return cls(cookie, flow.cookie & _EPOCH_MASK, dict(flow.match.items()), written)
 
 
 @dataclass(frozen=True)
@@ -211,7 +251,7 @@ class PacketIn:
     metadata: int = 0
 
 
-Message = Add | Delete | DeleteAll | Send | Resubmit | Count
+Message = Add | Delete | DeleteAll | Read | Send | Resubmit | Count
 
 
 def _action(action: Action, parser: Any) -> Any:
@@ -248,8 +288,9 @@ def _instructions(flow: Flow, ofproto: Any, parser: Any) -> list[Any]:
     return instructions
 
 
-def message(datapath: Any, item: Message) -> Any:
-    """The framework's message, for this datapath, of one of ours. The only place where OpenFlow messages are made."""
+def message(datapath: Any, item: Message, epoch: int) -> Any:
+    """The framework's message, for this datapath, of one of ours; flows that it adds are of this epoch. The only place
+    where OpenFlow messages are made."""
     ofproto, parser = datapath.ofproto, datapath.ofproto_parser
     if isinstance(item, Send):
         return parser.OFPPacketOut(
@@ -274,8 +315,7 @@ def message(datapath: Any, item: Message) -> Any:
             ofproto.OFPTT_ALL,
             ofproto.OFPP_ANY,
             ofproto.OFPG_ANY,
-            Cookie(item.owner, item.kind).value,
-            _OWNER_AND_KIND_MASK,
+            *DeleteAll(item.owner, item.kind).cookie,
             parser.OFPMatch(),
         )
     if isinstance(item, DeleteAll):
@@ -283,10 +323,20 @@ def message(datapath: Any, item: Message) -> Any:
             datapath=datapath,
             table_id=ofproto.OFPTT_ALL,
             command=ofproto.OFPFC_DELETE,
-            cookie=Cookie(item.owner, item.kind or Kind.PLANNED).value,
-            cookie_mask=_OWNER_MASK if item.kind is None else _OWNER_AND_KIND_MASK,
+            cookie=item.cookie[0],
+            cookie_mask=item.cookie[1],
             out_port=ofproto.OFPP_ANY,
             out_group=ofproto.OFPG_ANY,
+        )
+    if isinstance(item, Read):
+        return parser.OFPFlowStatsRequest(
+            datapath,
+            0,
+            ofproto.OFPTT_ALL,
+            ofproto.OFPP_ANY,
+            ofproto.OFPG_ANY,
+            *DeleteAll(item.owner).cookie,
+            parser.OFPMatch(),
         )
     flow = item.flow
     chosen = parser.OFPMatch(**dict(flow.match))
@@ -308,7 +358,7 @@ def message(datapath: Any, item: Message) -> Any:
         command=ofproto.OFPFC_ADD,
         priority=flow.priority,
         match=chosen,
-        cookie=flow.cookie.value,
+        cookie=flow.cookie.value | epoch,
         idle_timeout=flow.idle_timeout_s,
         flags=ofproto.OFPFF_SEND_FLOW_REM if flow.idle_timeout_s else 0,
         instructions=_instructions(flow, ofproto, parser),

@@ -13,7 +13,7 @@ flows stay; they go when it is silent, and are replaced in one step when it answ
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -121,9 +121,18 @@ class Resolver:
         """Whether there is any such next hop."""
         return bool(self._hops)
 
-    def start(self, now_s: float) -> list[Message]:
-        """Ask for all of them: who is known when the first packet comes need not be waited for."""
-        return [message for hop in self._hops.values() for message in self._ask_anew(hop, now_s)]
+    def start(self, now_s: float, known: Mapping[int | None, str | None]) -> list[Message]:
+        """Ask for all of them: who is known when the first packet comes need not be waited for. ``known``: MACs by the
+        next hop's number, of those that have flows in the switch already; these are polled."""
+        messages: list[Message] = []
+        for number, hop in self._hops.items():
+            mac = known.get(number)
+            if mac is None:
+                messages += self._ask_anew(hop, now_s)
+            else:
+                hop.mac, hop.state, hop.requests = mac, State.PROBE, 0
+                messages += [*(Add(flow) for flow in self._flows(hop)), *self._ask(hop, now_s)]
+        return messages
 
     def packet(self, packet: PacketIn, now_s: float) -> list[Message]:
         """A packet for the next hop whose number is its metadata: hold it, and ask if nobody has. One that was on its

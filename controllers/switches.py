@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,15 +36,18 @@ from controllers.framework import (
     set_ev_cls,
 )
 from controllers.pipeline import (
+    EPOCH_BITS,
     Add,
     Cookie,
     Count,
     DeleteAll,
     Flow,
+    Found,
     Kind,
     Message,
     Owner,
     PacketIn,
+    Read,
     Resubmit,
     Send,
     message,
@@ -78,6 +82,8 @@ class Switches(App):
         self._applications: dict[Owner, SwitchApp] = {}
         self._datapaths: dict[int, Any] = {}
         self._synchronised: set[int] = set()
+        self._epochs: dict[int, int] = {}  # drawn at random for each connection: its flows bear it, older ones another
+        self._told: dict[tuple[int, int], list[Found]] = {}  # (dpid, xid) -> what an answer holds so far
         # (dpid, xid) -> what happens when the answer is there, or, with None, when there will be none
         self._questions: dict[tuple[int, int], Callable[[Any], None]] = {}
 
@@ -99,7 +105,7 @@ class Switches(App):
             return
         for item in messages:
             self.counters["packet_out" if isinstance(item, Send | Resubmit) else "flow_mod"] += 1
-            datapath.send_msg(message(datapath, item))
+            datapath.send_msg(message(datapath, item, self._epochs[dpid]))
 
     def repeat(self, period_s: float, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
         """From now on send a switch, whenever a period is over and it is connected, what `decide(now_s)` returns."""
@@ -183,35 +189,56 @@ class Switches(App):
     def _ask(self, dpid: int, question: Message | None, then: Callable[[Any], None]) -> None:
         datapath = self._datapaths[dpid]
         barrier = datapath.ofproto_parser.OFPBarrierRequest
-        request = barrier(datapath) if question is None else message(datapath, question)
+        request = barrier(datapath) if question is None else message(datapath, question, self._epochs[dpid])
         self._questions[dpid, datapath.set_xid(request)] = then
         datapath.send_msg(request)
+
+    def _connected(self, dpid: int, datapath: Any) -> None:
+        """Have the switch tell what earlier connections left there, and add what is planned.
+
+        What is the same is replaced flow by flow, and nothing is deleted before all that is wanted is there, so that
+        established traffic goes on.
+        """
+        self._gone(dpid)
+        self._datapaths[dpid] = datapath
+        self._epochs[dpid] = random.getrandbits(EPOCH_BITS)
+        for application in self._applications.values():
+            application.forget(dpid)
+        found: list[Found] = []
+        for owner in self._applications:  # first, so that what is read does not hold what is added now
+            self._ask(dpid, Read(owner), lambda told: found.extend(told or ()))
+        for application in self._applications.values():
+            self.send(dpid, [Add(flow) for flow in application.planned(dpid)])
+        self._ask(dpid, None, functools.partial(self._take_over, dpid, found))
+
+    def _take_over(self, dpid: int, found: Sequence[Found], reply: Any) -> None:
+        """The switch has told its flows and has what is planned: let applications go on from what was learned."""
+        if reply is None:
+            return
+        for owner, application in self._applications.items():
+            learned = [flow for flow in found if flow.cookie == Cookie(owner, Kind.LEARNED)]
+            self.send(dpid, application.connected(dpid, learned, time.monotonic()))
+        self._ask(dpid, None, functools.partial(self._clean_up, dpid, found))
+
+    def _clean_up(self, dpid: int, found: Sequence[Found], reply: Any) -> None:
+        """All that is wanted is in the switch: flows of earlier connections can go, and those of applications that ran
+        here before and do not run now."""
+        if reply is None:
+            return
+        epochs = {(flow.cookie.owner, flow.epoch) for flow in found if flow.epoch != self._epochs[dpid]}
+        self.send(dpid, [DeleteAll(owner, epoch=epoch) for owner, epoch in sorted(epochs)])
+        self.send(dpid, [DeleteAll(owner) for owner in Owner if owner not in self._applications])
+        self._ask(dpid, None, functools.partial(self._synchronised_if, dpid))
 
     def _synchronised_if(self, dpid: int, reply: Any) -> None:
         if reply is not None:
             self._synchronised.add(dpid)
 
-    def _connected(self, dpid: int, datapath: Any) -> None:
-        """Install what is planned.
-
-        What an earlier connection left is replaced flow by flow, so that established traffic goes on.
-        """
-        self._gone(dpid)
-        self._datapaths[dpid] = datapath
-        for application in self._applications.values():
-            application.forget(dpid)
-        self.send(dpid, self._learned_flows())
-        # What applications that ran here before and do not run now have left would be in the way.
-        self.send(dpid, [DeleteAll(owner) for owner in Owner if owner not in self._applications])
-        for application in self._applications.values():
-            self.send(dpid, [Add(flow) for flow in application.planned(dpid)])
-            self.send(dpid, application.connected(dpid, time.monotonic()))
-        self._ask(dpid, None, functools.partial(self._synchronised_if, dpid))
-
     def _gone(self, dpid: int) -> None:
         self._datapaths.pop(dpid, None)
         self._synchronised.discard(dpid)
         for key in [key for key in self._questions if key[0] == dpid]:
+            self._told.pop(key, None)
             self._questions.pop(key)(None)
 
     # Events of the framework.
@@ -235,6 +262,19 @@ class Switches(App):
         then = self._questions.pop((event.msg.datapath.id, event.msg.xid), None)
         if then is not None:
             then(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN)
+    @guarded
+    def flows_told(self, event: Any) -> None:
+        """A switch tells flows of ours, in as many messages as it likes."""
+        reply, datapath = event.msg, event.msg.datapath
+        key = (datapath.id, reply.xid)
+        if key not in self._questions:
+            return
+        told = self._told.setdefault(key, [])
+        told += [flow for flow in map(Found.read, reply.body) if flow is not None]
+        if not reply.flags & datapath.ofproto.OFPMPF_REPLY_MORE:
+            self._questions.pop(key)(self._told.pop(key))
 
     @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN)
     @guarded
@@ -310,8 +350,9 @@ class SwitchApp(App):
         """The flows a switch gets as soon as it connects."""
         raise NotImplementedError
 
-    def connected(self, dpid: int, now_s: float) -> Sequence[Message]:
-        """What else to tell a switch that has connected, after its planned flows."""
+    def connected(self, dpid: int, learned: Sequence[Found], now_s: float) -> Sequence[Message]:
+        """What else to tell a switch that has connected and has its planned flows. ``learned``: flows of this
+        application that were learned before; those that are not sent anew will be deleted."""
         return ()
 
     def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> Sequence[Message]:

@@ -216,6 +216,18 @@ class Lab:
         drops: dict[str, int] = self.tree.request("drops")
         return drops
 
+    def kill_controller(self) -> None:
+        """End the controller by SIGKILL, as a crash would. The switch keeps its flows."""
+        self.tree.request("kill_controller")
+
+    def start_controller(self) -> None:
+        """Start a controller that was killed; returns when the switch has what is planned, and nothing stale."""
+        self.tree.request("start_controller")
+
+    def connect_controller(self, connected: bool) -> None:
+        """Have the switch lose its connection to the controller, or get it back; returns when that is so."""
+        self.tree.request("connect_controller", connected=connected)
+
     def errors(self) -> list[str]:
         """Exceptions of the controller and OpenFlow errors so far."""
         return list(self.tree.request("errors"))

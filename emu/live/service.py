@@ -128,6 +128,26 @@ class Service:
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
+    def kill_controller(self) -> None:
+        """End the controller by SIGKILL."""
+        assert self.controller is not None
+        self.controller.kill()
+        self.controller.wait()
+
+    def start_controller(self) -> None:
+        """Start the controller anew; returns when the switch is as it should be."""
+        self._start_controller()
+        wait_until("the controller to listen", self._controller_listens, START_DEADLINE_S)
+        wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
+
+    def connect_controller(self, connected: bool) -> None:
+        """Connect switch and controller, or part them; returns when they are."""
+        self.vswitch.connect(connected)
+        if connected:
+            wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
+        else:
+            wait_until("the connection to end", lambda: not self.controller_status()["connected"], START_DEADLINE_S)
+
     def _controller_ready(self) -> bool:
         return bool(self.controller_status()["ready"])
 

@@ -11,6 +11,7 @@ from emu.model import Plan
 
 BRIDGE = "switch0"
 CONTROLLER_ADDRESS = "127.0.0.1:6653"
+NOBODY = "127.0.0.1:1"
 RUN_FOLDER = Path("/run/openvswitch")
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _DATAPATH_TYPE = {"kernel": "system", "netdev": "netdev"}
@@ -68,23 +69,17 @@ class VSwitch:
                 f"ofport_request={port.number}",
                 f"mtu_request={plan.switch.mtu}",
             ]
-        words += [
-            "--",
-            "set-controller",
-            BRIDGE,
-            f"tcp:{CONTROLLER_ADDRESS}",
-            "--",
-            "set",
-            "Controller",
-            BRIDGE,
-            "max_backoff=1000",
-        ]
-        self._run(*words)
+        self._run(*words, "--", *_controller_at(CONTROLLER_ADDRESS))
         bad = self._run(
             "ovs-vsctl", "--columns=name,error", "--format=csv", "--no-headings", "find", "Interface", "error!=[]"
         )
         if bad.strip():
             raise LabError(f"Open vSwitch refused a port: {' '.join(bad.split())}")
+
+    def connect(self, to_controller: bool) -> None:
+        """Connect to the controller, or rather to where nobody listens. Not to be without any at all: a switch that no
+        longer has one empties its flow table (``ofproto/connmgr.c``)."""
+        self._run("ovs-vsctl", *_controller_at(CONTROLLER_ADDRESS if to_controller else NOBODY))
 
     @property
     def pid(self) -> int:
@@ -131,3 +126,8 @@ class VSwitch:
 
     def _run(self, *argv: str) -> str:
         return run(argv, env=self._env)
+
+
+def _controller_at(address: str) -> tuple[str, ...]:
+    """The words that have the bridge connect there, and try again at least once a second."""
+    return ("set-controller", BRIDGE, f"tcp:{address}", "--", "set", "Controller", BRIDGE, "max_backoff=1000")

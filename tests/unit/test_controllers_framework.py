@@ -25,9 +25,11 @@ from controllers.pipeline import (
     Delete,
     DeleteAll,
     Flow,
+    Found,
     Kind,
     Message,
     Owner,
+    Read,
     Resubmit,
     Send,
     match,
@@ -39,6 +41,7 @@ from controllers.status import respond
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTROLLERS = REPOSITORY / "controllers"
 
+EPOCH = 0x12345678
 NEIGHBOR = Neighbor("192.168.1.1", "12:22:33:44:55:01", 1)
 GATEWAY = Gateway(
     "192.168.0.1",
@@ -62,6 +65,8 @@ MESSAGES: list[Message] = [
     DeleteAll(Owner.L2_SWITCH, Kind.LEARNED),
     DeleteAll(Owner.L3_GATEWAY),
     Count(Owner.L3_GATEWAY, Kind.SPOOFED),
+    DeleteAll(Owner.L3_GATEWAY, epoch=EPOCH),
+    Read(Owner.PROXY_ARP),
     Send(3, b"frame"),
     Resubmit(3, b"frame"),
 ]
@@ -76,7 +81,7 @@ def datapath(package: str) -> Any:
 def encoded(package: str) -> list[bytes]:
     target, result = datapath(package), []
     for item in MESSAGES:
-        made = message(target, item)
+        made = message(target, item, EPOCH)
         made.set_xid(1)
         made.serialize()
         result.append(bytes(made.buf))
@@ -93,7 +98,7 @@ def test_flows_are_read_back_as_they_were_meant(package: str) -> None:
     parser = importlib.import_module(f"{package}.ofproto.ofproto_parser")
     for flow, data in zip(FLOWS, encoded(package), strict=False):
         read = parser.msg(target, 4, data[1], len(data), 1, data)
-        assert (read.table_id, read.priority, read.cookie) == (flow.table, flow.priority, flow.cookie.value)
+        assert (read.table_id, read.priority, read.cookie) == (flow.table, flow.priority, flow.cookie.value | EPOCH)
         expected = {name: value for name, value in flow.match if value != ("0.0.0.0", "0.0.0.0")}
         assert {name: read.match[name] for name, _ in read.match.items()}.keys() == expected.keys()
         assert read.idle_timeout == flow.idle_timeout_s
@@ -111,13 +116,33 @@ def test_the_check_of_a_size_is_written_as_open_vswitch_reads_it() -> None:
 
 @pytest.mark.parametrize("package", ["ryu", "os_ken"])
 def test_a_delete_of_one_kind_spares_the_others(package: str) -> None:
-    made = message(datapath(package), DeleteAll(Owner.L2_SWITCH, Kind.LEARNED))
+    made = message(datapath(package), DeleteAll(Owner.L2_SWITCH, Kind.LEARNED), EPOCH)
     chosen = {
         cookie
         for cookie in (Cookie(owner, kind) for owner in Owner for kind in Kind)
         if (cookie.value ^ made.cookie) & made.cookie_mask == 0
     }
     assert chosen == {learning.LEARNED}
+
+
+@pytest.mark.parametrize("package", ["ryu", "os_ken"])
+def test_a_delete_of_one_epoch_spares_the_others(package: str) -> None:
+    made = message(datapath(package), DeleteAll(Owner.L2_SWITCH, epoch=EPOCH), 7)
+    chosen = {
+        (owner, epoch)
+        for owner in Owner
+        for epoch in (EPOCH, EPOCH + 1, 0)
+        if ((Cookie(owner, Kind.LEARNED).value | epoch) ^ made.cookie) & made.cookie_mask == 0
+    }
+    assert chosen == {(Owner.L2_SWITCH, EPOCH)}
+
+
+def test_found_flows_are_ours_or_nobodys() -> None:
+    cookie = Cookie(Owner.L3_GATEWAY, Kind.LEARNED)
+    writes = SimpleNamespace(actions=[SimpleNamespace(key="eth_dst", value=NEIGHBOR.mac), SimpleNamespace(port=1)])
+    flow = SimpleNamespace(cookie=cookie.value | EPOCH, match={"metadata": 1}, instructions=[writes, SimpleNamespace()])
+    assert Found.read(flow) == Found(cookie, EPOCH, {"metadata": 1}, {"eth_dst": NEIGHBOR.mac})
+    assert Found.read(SimpleNamespace(cookie=0, match={}, instructions=[])) is None
 
 
 def test_cookies_come_back() -> None:

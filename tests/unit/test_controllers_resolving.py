@@ -63,7 +63,7 @@ def way(switch: FakeSwitch, dst: str = "10.0.3.2") -> tuple[int, Any]:
 
 
 def test_only_next_hops_without_a_mac_are_asked_for() -> None:
-    assert Resolver(ASKING).start(0) == [question(port=2), question(port=3)]
+    assert Resolver(ASKING).start(0, {}) == [question(port=2), question(port=3)]
     assert not Resolver(GATEWAY).is_needed
     assert list(standing_flows(GATEWAY)) == []
     assert way(switch_of()) == (CONTROLLER, Kind.UNRESOLVED)
