@@ -20,7 +20,7 @@ STRANGER = "02:00:00:00:00:77"
 GROUP = "dl_src=01:00:00:00:00:00/01:00:00:00:00:00"
 
 
-@pytest.fixture(params=list(product(["l2", "routed"], MODULES)), ids="-".join)
+@pytest.fixture(params=list(product(["l2", "routed", "routed:neighbors=arp"], MODULES)), ids="-".join)
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     design, sdn = request.param
     if importlib.util.find_spec(MODULES[sdn]) is None:

@@ -107,7 +107,7 @@ def test_flows_are_read_back_as_they_were_meant(package: str) -> None:
 
 
 def test_the_check_of_a_size_is_written_as_open_vswitch_reads_it() -> None:
-    made = message(datapath("os_ken"), Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (CheckLarger(1314),))))
+    made = message(datapath("os_ken"), Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (CheckLarger(1314),))), 0)
     made.set_xid(1)
     made.serialize()
     # Read with Open vSwitch 3.1: ovs-ofctl parse-actions OpenFlow13 prints check_pkt_larger(1314)->NXM_NX_REG0[0].

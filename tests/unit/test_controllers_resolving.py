@@ -70,6 +70,17 @@ def test_only_next_hops_without_a_mac_are_asked_for() -> None:
     assert way(switch_of(), "192.168.1.1")[1] == MACS[1], "what is known is in the tables beforehand"
 
 
+def test_a_next_hop_that_an_earlier_controller_knew_is_polled_and_stays_until_it_is_silent() -> None:
+    resolver = Resolver(ASKING)
+    messages = resolver.start(0, {3: MACS[3]})
+    assert question(port=2) in messages
+    assert question(to=MACS[3]) in messages
+    assert way(switch_of(messages)) == (3, MACS[3])
+    assert [known["state"] for known in resolver.learned()] == ["probe"]
+    gone = [m for second in (1, 2, 3) for m in resolver.tick(second)[0]]
+    assert way(switch_of(messages, gone)) == (CONTROLLER, Kind.UNRESOLVED)
+
+
 def test_a_packet_is_held_asked_for_and_sent_when_the_answer_comes() -> None:
     resolver = Resolver(ASKING)
     assert resolver.packet(packet(1), 0) == [question()]
