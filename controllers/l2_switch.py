@@ -12,7 +12,7 @@ from typing import Any
 if not __package__:  # loaded by its file name, as ryu-manager does: the package is not on the path then
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from controllers import learning
+from controllers import guarding, learning
 from controllers.pipeline import Flow, Kind, Message, Owner
 from controllers.switches import SwitchApp
 from controllers.wire import parse_ethernet
@@ -36,7 +36,9 @@ class L2Switch(SwitchApp):
 
     def planned(self, dpid: int) -> list[Flow]:
         """What every switch has, and the plan's stations."""
-        return learning.standing_flows() + learning.planned_flows(self._of(dpid).planned)
+        control = self.switches.control
+        guarded = guarding.flows(control.stations) if dpid == control.dpid else []
+        return learning.standing_flows() + guarded + learning.planned_flows(self._of(dpid).planned)
 
     def packet_in(self, dpid: int, in_port: int, kind: Kind, frame: bytes, now_s: float) -> list[Message]:
         """An unknown sender."""

@@ -54,6 +54,7 @@ class Kind(IntEnum):
     NO_ROUTE = 2
     TTL_EXPIRED = 3
     TO_GATEWAY = 4
+    SPOOFED = 5  # ARP that contradicts the plan; what such flows drop is counted by them
 
 
 _KIND_SHIFT = 32

@@ -120,7 +120,10 @@ class Vxlan:
 
 @dataclass(frozen=True)
 class Device:
-    """A network device inside one namespace. ``kind`` is ``veth``, ``bridge`` or ``vxlan``."""
+    """A network device inside one namespace. ``kind`` is ``veth``, ``bridge`` or ``vxlan``.
+
+    ``settings``: names below ``net.ipv4`` with ``*`` for the device, and values: ``("conf.*.proxy_arp_pvlan", "1")``.
+    """
 
     name: str
     kind: str
@@ -128,6 +131,7 @@ class Device:
     mtu: int
     master: str | None = None
     vxlan: Vxlan | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,29 @@ class FdbEntry:
 
 
 @dataclass(frozen=True)
+class ArpFilter:
+    """ARP requests that a bridge drops at a ``hook`` of nftables' bridge family: input, forward or output (nft(8)).
+
+    All that is given must fit: the ports, and the address asked for, one of ``targets`` (addresses, or networks; with
+    ``others``: none of them)."""
+
+    hook: str
+    why: str
+    came_by: str = ""
+    came_not_by: str = ""
+    leaves_by: str = ""
+    targets: tuple[str, ...] = ()
+    others: bool = False
+
+    def drops(self, came_by: str, target: str) -> bool:
+        """Whether a request for ``target`` that came by a port (empty: made here) meets this filter on some way out."""
+        if (self.came_by and came_by != self.came_by) or (came_by and came_by in (self.came_not_by, self.leaves_by)):
+            return False
+        listed = any(contains(network, target) for network in self.targets)
+        return not self.targets or listed != self.others
+
+
+@dataclass(frozen=True)
 class Machine:
     """A network namespace of the lab: a node or a container, with all that is configured in it."""
 
@@ -192,6 +219,7 @@ class Machine:
     rules: tuple[Rule, ...] = ()
     neighbors: tuple[Neighbor, ...] = ()
     fdb: tuple[FdbEntry, ...] = ()
+    filters: tuple[ArpFilter, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -228,11 +256,13 @@ class Switch:
 
 @dataclass(frozen=True)
 class Station:
-    """A MAC address known to be behind a switch port."""
+    """A MAC address known to be behind a switch port. ``speaks_for``: the only addresses it may give as its own in ARP;
+    none: the switch does not look."""
 
     name: str
     mac: str
     port: int
+    speaks_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -246,10 +276,12 @@ class Binding:
 
 @dataclass(frozen=True)
 class ProxyArp:
-    """What proxy ARP answers for; requests for anything else in ``networks`` stay unanswered."""
+    """What proxy ARP answers for; requests for anything else in ``networks`` stay unanswered. ``by``: ``controller``,
+    or ``switch``, whose flows then hold the answers."""
 
     networks: tuple[str, ...]
     bindings: tuple[Binding, ...]
+    by: str = "controller"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from emu.claims import (
     Claim,
     KernelState,
     Ordered,
+    PacketIns,
     Prints,
     Probe,
     Reaches,
+    Refused,
     Request,
     Seen,
     Test,
@@ -83,8 +85,11 @@ class _Captures:
         self._lab = lab
         self._frames = dict(known)
         self._points: dict[Probe, set[str]] = {}
+        self._effects: dict[Probe, Mapping[str, Any]] = {}
         for claim in claims:
             test = claim.test
+            if isinstance(test, Refused):
+                self._points.setdefault(test.probe, set())
             if isinstance(test, FrameTest):
                 if isinstance(test.probe, Request) and test.probe not in known:
                     raise ValueError(f"{claim.id}: the frames of {test.probe} were not handed in")
@@ -97,13 +102,21 @@ class _Captures:
             self._frames[probe] = self._send(probe)
         return self._frames[probe]
 
+    def effect(self, probe: ArpRequests) -> Mapping[str, Any]:
+        """What ``probe`` did to switch and controller: spoofed messages counted, stations learned."""
+        self.of(probe)
+        return self._effects[probe]
+
     def _send(self, probe: Probe) -> list[Frame]:
         self._lab.cool()
         capture = self._lab.capture(sorted(self._points[probe]))
         try:
             if isinstance(probe, ArpRequests):
-                requests = [(request.sender, request.target) for request in probe.requests]
+                requests = [(request.sender, request.target, request.mac) for request in probe.requests]
+                before = self._lab.spoofed()
                 self._lab.tree.request("ask_arp", name=probe.src, requests=requests)
+                learned = self._lab.controller()["learned"]
+                self._effects[probe] = {"spoofed": self._lab.spoofed() - before, "learned": learned}
             else:
                 argv = ["ping", "-n", "-q", "-c", "1", "-W", "5", self._lab.plan.address(probe.dst)]
                 self._lab[probe.src].run(argv)
@@ -190,6 +203,22 @@ def _uninvolved(test: Uninvolved, lab: Lab, captures: _Captures) -> Finding:
     return done.returncode == 0 and packets == 0, "status 0, 0 packets to the controller", said
 
 
+def _packet_ins(test: PacketIns, lab: Lab, captures: _Captures) -> Finding:
+    lab.cool()
+    before = lab.controller()["counters"]["packet_in"]
+    done = lab[test.src].run(["ping", "-n", "-q", "-c", "1", "-W", "5", lab.plan.address(test.dst)])
+    packets = lab.controller()["counters"]["packet_in"] - before
+    said = f"status {done.returncode}, {packets} packets to the controller"
+    return done.returncode == 0 and packets == test.count, f"status 0, {test.count} packets to the controller", said
+
+
+def _refused(test: Refused, lab: Lab, captures: _Captures) -> Finding:
+    effect = captures.effect(test.probe)
+    words = "{spoofed} dropped and counted, learned: {learned}"
+    wanted = {"spoofed": len(test.probe.requests) - 1, "learned": []}
+    return effect == wanted, words.format(**wanted), words.format(**effect)
+
+
 _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
     Seen: _frames,
     Unseen: _frames,
@@ -199,4 +228,6 @@ _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
     KernelState: _kernel_state,
     Transfers: _transfers,
     Uninvolved: _uninvolved,
+    PacketIns: _packet_ins,
+    Refused: _refused,
 }

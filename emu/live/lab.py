@@ -222,6 +222,10 @@ class Lab:
         """As ``flows``, once the counters hold every packet so far."""
         return list(self.tree.request("settled_flows"))
 
+    def spoofed(self) -> int:
+        """How many ARP messages the switch has dropped so far because port, MAC or address contradict the plan."""
+        return int(self.tree.request("spoofed"))
+
     def trace_flow(self, port: int, frame_hex: str) -> str:
         """What ``ofproto/trace`` says of a frame (in hexadecimal) that comes in at an OpenFlow port."""
         return str(self.tree.request("trace_flow", port=port, frame_hex=frame_hex))
@@ -271,7 +275,8 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
     problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels),
-                                     [port.shape for port in plan.switch.ports])
+                                     [port.shape for port in plan.switch.ports],
+                                     filters=any(machine.filters for machine in plan.machines))
     if os.geteuid() == 0 and not has_capability(CAP_NET_RAW):  # without root, a lab has its own
         problems.append(NO_PERMISSION)
     if problems:

@@ -24,6 +24,7 @@ from emu.live.hosts import LabCLI, mininet_of
 from emu.live.links import tc_commands
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
+from emu.live.nftables import ruleset
 from emu.live.process import run, wait_until
 from emu.live.sweep import Miss, Pair, sweep
 from emu.live.usage import Usage
@@ -63,6 +64,7 @@ class Service:
         self._start_controller()
         self.vswitch.start(offload=plan.scenario.offload == "on")
         self.spaces.update(namespaces.realise(plan, self.home))
+        self._filter_bridges()
         # A switch that finds nobody listening waits a second before it tries again.
         wait_until("the controller to listen", self._controller_listens, START_DEADLINE_S)
         self.vswitch.build(plan)
@@ -73,6 +75,13 @@ class Service:
         wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
         if errors := self.errors():
             raise LabError(*errors)
+
+    def _filter_bridges(self) -> None:
+        for machine in self.plan.machines:
+            if machine.filters:
+                file = FOLDER / f"filters-{machine.name}.nft"
+                file.write_text(ruleset(machine.filters))
+                self._run_in(machine.name, "nft", "--file", str(file))
 
     def _suit_userspace_datapath(self) -> None:
         """A userspace switch cannot finish what a device leaves to hardware inside a tunnel, neither segmentation
@@ -268,15 +277,15 @@ class Service:
         node_of = {name: node.name for name, node in self.plan.node_of.items()}
         return sweep(self.spaces, node_of, pairs, most_neighbors)
 
-    def ask_arp(self, name: str, requests: Sequence[tuple[str, str]]) -> None:
-        """Put ARP requests (sender address, target address) on the wire by a machine's eth0, all but the last
-        without waiting; return when the last one is answered."""
-        mac = next(d.mac for d in self.plan.by_name[name].devices if d.name == "eth0")
+    def ask_arp(self, name: str, requests: Sequence[tuple[str, str, str]]) -> None:
+        """Put ARP requests (sender address, target address, sender's MAC or nothing for its own) on the wire by a
+        machine's eth0, all but the last without waiting; return when the last one is answered."""
+        own = next(d.mac for d in self.plan.by_name[name].devices if d.name == "eth0")
         last = requests[-1][1]
         with network_namespace(self.spaces[name].descriptor), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
             sock.bind(("eth0", ETHERTYPE_ARP))
-            for sender, target in requests:
-                sock.send(arp_request(mac, sender, target))
+            for sender, target, mac in requests:
+                sock.send(arp_request(mac or own, sender, target))
             sock.setblocking(False)
             wait_until(f"an answer to who has {last}", lambda: _has_answer(sock, last))
 
@@ -342,6 +351,10 @@ class Service:
         """The switch's flow table, once its counters are up to date."""
         self.vswitch.settle_counters()
         return self.vswitch.flows()
+
+    def spoofed(self) -> int:
+        """How many spoofed ARP messages the switch has dropped."""
+        return self.vswitch.spoofed()
 
     def trace_flow(self, port: int, frame_hex: str) -> str:
         """What the switch would do with a frame, rule by rule, without doing it."""

@@ -12,6 +12,8 @@ from emu.model import Plan
 BRIDGE = "switch0"
 CONTROLLER_ADDRESS = "127.0.0.1:6653"
 RUN_FOLDER = Path("/run/openvswitch")
+SPOOFED_COOKIE = "cookie=0x1000500000000,"
+"""Of flows about who may say what in ARP: ``controllers.guarding.SPOOFED``, as ovs-ofctl prints it."""
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _DATAPATH_TYPE = {"kernel": "system", "netdev": "netdev"}
 
@@ -99,6 +101,12 @@ class VSwitch:
         """The flow table, a line a flow, with counters."""
         lines = self._run("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", BRIDGE).splitlines()
         return [line.strip() for line in lines if "cookie=" in line]
+
+    def spoofed(self) -> int:
+        """How many ARP messages the switch has dropped because they contradict the plan."""
+        self.settle_counters()
+        dropping = [flow for flow in self.flows() if SPOOFED_COOKIE in flow and flow.endswith("actions=drop")]
+        return sum(int(flow.partition("n_packets=")[2].partition(",")[0]) for flow in dropping)
 
     def settle_counters(self) -> None:
         """Have the flow table's counters take in what the datapath has counted so far."""

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from controllers import answering, learning, routing
+from controllers import answering, guarding, learning, routing
 from controllers.framework import choose, guarded
 from controllers.pipeline import Add, Cookie, Delete, DeleteAll, Kind, Message, Owner, Send, message
-from controllers.plan import Binding, Gateway, Neighbor, Route
+from controllers.plan import BY_CONTROLLER, BY_SWITCH, Binding, Gateway, Neighbor, Route, Station
 from controllers.status import respond
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -31,7 +31,9 @@ FLOWS = [
     *learning.standing_flows(),
     *learning.planned_flows({NEIGHBOR.mac: 1}),
     *learning.station_flows("02:00:00:00:00:77", 3, learning.LEARNED, 300),
-    *answering.flows([IPv4Network("10.0.0.0/16")], [Binding("10.0.3.2", "12:22:33:44:55:03", 3)]),
+    *guarding.flows([Station("node-a", NEIGHBOR.mac, 1, (NEIGHBOR.ip,))]),
+    *(flow for by in (BY_CONTROLLER, BY_SWITCH)
+      for flow in answering.flows([IPv4Network("10.0.0.0/16")], [Binding("10.0.3.2", "12:22:33:44:55:03", 3)], by)),
     *routing.flows(GATEWAY),
 ]
 MESSAGES: list[Message] = [
@@ -177,7 +179,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "routing", "describe")
+PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "guarding", "routing", "describe")
 
 
 @pytest.mark.parametrize("path", sorted(CONTROLLERS.glob("*.py")), ids=lambda path: path.stem)
@@ -192,8 +194,9 @@ def test_who_knows_whom(path: Path) -> None:
 
 
 def test_the_page_shows_the_tables_as_they_are() -> None:
-    from controllers.describe import gateway_example, switch_example
+    from controllers.describe import gateway_example, responder_example, switch_example
 
     page = (REPOSITORY / "docs" / "controllers.md").read_text(encoding="utf-8")
     assert switch_example() in page, "python -m controllers.describe prints the tables"
+    assert responder_example() in page, "python -m controllers.describe prints the tables"
     assert gateway_example() in page, "python -m controllers.describe prints the tables"
