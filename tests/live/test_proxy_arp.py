@@ -13,7 +13,7 @@ import pytest
 
 from emu import Lab
 from emu.live import preflight
-from tests.live.machine import emu, emu_command
+from tests.live.machine import CHECKOUT, emu, emu_command
 from tests.live.test_scale import WITHOUT_ROOT
 
 pytestmark = pytest.mark.live
@@ -137,6 +137,37 @@ def test_a_walk_tells_who_answered_and_why(
     dropped = {step["node"]: step["note"] for step in asked if step["fate"] == "dropped"}
     filtered = {name for name, why in dropped.items() if "nftables, bridge input: not for this node" in why}
     assert filtered == ({"node-b", "node-d"} if answerer == "node" else set())
+
+
+def test_the_experiment_counts_what_each_way_costs(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    script = str(CHECKOUT / "experiments" / "proxy_arp.py")
+    words = ("--containers", "2", "--nodes", "3", "--blocks", "1", "--storm", "500", "--out", str(out))
+    done = subprocess.run([script, *words], capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr
+    samples = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+
+    def values(answerer: str, workload: str, metric: str) -> list[float]:
+        return [s["value"] for s in samples if s["params"] == {"proxy_arp": answerer}
+                and (s["workload"], s["metric"]) == (f"{workload}:containers=2", metric)]
+
+    asked = {answerer: values(answerer, "footprint", "packet_ins") for answerer in ANSWERERS}
+    assert asked == {"controller": [2], "switch": [0], "node": [0]}
+    heard = {answerer: values(answerer, "footprint", "arp_frames")[0] for answerer in ANSWERERS}
+    # Both questions go to the two other nodes as well, and to nobody else.
+    assert heard["switch"] == heard["controller"] == heard["node"] - 2 * 2
+    stormy = {answerer: values(answerer, "storm", "packet_in_rate")[0] for answerer in ANSWERERS}
+    assert stormy["switch"] == stormy["node"] == 0 < stormy["controller"]
+    for answerer in ANSWERERS:
+        assert values(answerer, "storm", "rtt")
+        assert values(answerer, "first_packet", "latency")
+    assert {path.name for path in (out / "plots").iterdir()} == {"proxy-arp.png", "proxy-arp.pdf"}
+    assert str(out / "plots") in done.stdout
+    bad = [script, *words, "--nodes", "2", "--sdn", "pox"]
+    refused = subprocess.run(bad, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    for said in ("--nodes 2: a number of 3 or more", "--sdn", "exists already"):
+        assert said in refused.stderr
 
 
 def test_without_nft_one_line_says_so_before_anything_is_built(tmp_path: Path) -> None:
