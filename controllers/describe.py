@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from ipaddress import IPv4Network
 
-from controllers import answering, learning, resolving, routing
+from controllers import answering, guarding, learning, resolving, routing
 from controllers.pipeline import (
     CONTROLLER,
     FLOOD,
@@ -21,7 +21,7 @@ from controllers.pipeline import (
     Output,
     SetField,
 )
-from controllers.plan import Binding, EgressMtu, Gateway, Neighbor, Route
+from controllers.plan import BY_CONTROLLER, BY_SWITCH, Binding, EgressMtu, Gateway, Neighbor, Route, Station
 
 _PORTS = {IN_PORT: "the port it came from", FLOOD: "all other ports", CONTROLLER: "the controller"}
 
@@ -58,17 +58,25 @@ def _action(action: Action) -> str:
 
 
 def switch_example() -> str:
-    """The layer-2 tables with one planned station, one learned one, and one binding of proxy ARP."""
+    """The layer-2 tables with one planned station that has an address, one learned one, and one proxy ARP binding."""
     binding = Binding("10.0.3.2", "12:22:33:44:55:03", 3)
     return draw(
         [
             *learning.standing_flows(),
+            *guarding.flows([Station("node-a", "12:22:33:44:55:01", 1, ("192.168.1.1",))]),
             *learning.planned_flows({"12:22:33:44:55:01": 1}),
             *learning.station_flows("0a:58:0a:00:02:02", 2, learning.LEARNED, learning.AGEING_S),
-            *answering.flows([IPv4Network("10.0.0.0/16")], [binding]),
+            *answering.flows([IPv4Network("10.0.0.0/16")], [binding], BY_CONTROLLER),
         ],
         L2Table,
     )
+
+
+def responder_example() -> str:
+    """The one flow that differs where the switch answers by proxy ARP itself."""
+    binding = Binding("10.0.3.2", "12:22:33:44:55:03", 3)
+    flows = answering.flows([], [binding], BY_SWITCH)
+    return draw([flow for flow in flows if flow.actions], L2Table)
 
 
 def gateway_example() -> str:
@@ -81,4 +89,4 @@ def gateway_example() -> str:
 
 
 if __name__ == "__main__":
-    print(switch_example(), gateway_example(), sep="\n")
+    print(switch_example(), responder_example(), gateway_example(), sep="\n")

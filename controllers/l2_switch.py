@@ -13,8 +13,8 @@ from typing import Any
 if not __package__:  # loaded by its file name, as ryu-manager does: the package is not on the path then
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from controllers import learning
-from controllers.pipeline import Flow, Found, Message, Owner, PacketIn
+from controllers import guarding, learning
+from controllers.pipeline import Flow, Found, Kind, Message, Owner, PacketIn
 from controllers.switches import SwitchApp
 from controllers.wire import parse_ethernet
 
@@ -23,6 +23,7 @@ class L2Switch(SwitchApp):
     """Any number of switches; the plan's stations are those of the plan's switch."""
 
     OWNER = Owner.L2_SWITCH
+    DROPS = {Kind.SPOOFED: "spoofed"}
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -37,7 +38,9 @@ class L2Switch(SwitchApp):
 
     def planned(self, dpid: int) -> list[Flow]:
         """What every switch has, and the plan's stations."""
-        return learning.standing_flows() + learning.planned_flows(self._of(dpid).planned)
+        control = self.switches.control
+        guarded = guarding.flows(control.stations) if dpid == control.dpid else []
+        return learning.standing_flows() + guarded + learning.planned_flows(self._of(dpid).planned)
 
     def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> list[Message]:
         """An unknown sender."""

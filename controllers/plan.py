@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from controllers.pipeline import PORT_MAX
 from controllers.wire import ETHERNET_BYTES, is_unicast_ipv4, is_unicast_mac
 
+BY_CONTROLLER, BY_SWITCH = "controller", "switch"
+"""Who answers by proxy ARP."""
+
 APPLICATIONS = ("l2_switch", "proxy_arp", "l3_gateway")
 
 T = TypeVar("T")
@@ -26,11 +29,12 @@ class PlanError(Exception):
 
 @dataclass(frozen=True)
 class Station:
-    """A MAC that sends and receives behind a port."""
+    """A MAC that sends and receives behind a port, and the addresses it may speak for in ARP; with none it is free."""
 
     name: str
     mac: str
     port: int
+    speaks_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,12 @@ class Binding:
 
 @dataclass(frozen=True)
 class ProxyArp:
-    """The networks whose ARP requests are never flooded, and the addresses in them that are answered for."""
+    """The networks whose ARP requests are never flooded, the addresses in them that are answered for, and by whom:
+    the controller, or the switch's own flows."""
 
     networks: tuple[IPv4Network, ...]
     bindings: tuple[Binding, ...]
+    by: str = BY_CONTROLLER
 
 
 @dataclass(frozen=True)
@@ -213,7 +219,8 @@ def _proxy_arp(reader: _Reader, part: dict[str, Any], place: str) -> ProxyArp:
     for binding in bindings:
         if binding.ip and not any(IPv4Address(binding.ip) in network for network in networks):
             reader.problems.append(f"{place}.bindings: address {binding.ip} is in none of the networks")
-    return ProxyArp(tuple(networks), tuple(bindings))
+    by = reader.value(part.get("by", BY_CONTROLLER), f"{place}.by", f"{BY_CONTROLLER} or {BY_SWITCH}", _answerer)
+    return ProxyArp(tuple(networks), tuple(bindings), by or BY_CONTROLLER)
 
 
 def _gateway(reader: _Reader, part: dict[str, Any], place: str) -> Gateway:
@@ -266,7 +273,12 @@ def parse(document: object) -> Control:
     apps = _each(reader, part, place, "apps", f"one of {', '.join(APPLICATIONS)}", _application)
     reader.problems += combination_problems(apps)
     stations = [
-        Station(reader.part(row, where, "name", str, ""), reader.mac(row, where), reader.port(row, where))
+        Station(
+            reader.part(row, where, "name", str, ""),
+            reader.mac(row, where),
+            reader.port(row, where),
+            tuple(_each(reader, row, where, "speaks_for", "the IPv4 address of one machine", _ip)),
+        )
         for where, row in reader.rows(part, place, "stations")
     ]
     _once(reader, f"{place}.stations", "MAC", [station.mac for station in stations])
@@ -282,6 +294,12 @@ def parse(document: object) -> Control:
     if reader.problems:
         raise PlanError(reader.problems)
     return Control(tuple(apps), dpid, tuple(stations), proxy_arp, gateway)
+
+
+def _answerer(value: Any) -> str:
+    if value not in (BY_CONTROLLER, BY_SWITCH):
+        raise ValueError(value)
+    return str(value)
 
 
 def _application(value: Any) -> str:

@@ -28,11 +28,11 @@ class ProxyArp(SwitchApp):
         self._bindings = {} if proxy_arp is None else {binding.ip: binding for binding in proxy_arp.bindings}
 
     def planned(self, dpid: int) -> list[Flow]:
-        """The flows that bring requests here, or end them."""
+        """The flows that answer requests, bring them here, or end them."""
         control = self.switches.control
         if control.proxy_arp is None or dpid != control.dpid:
             return []
-        return answering.flows(control.proxy_arp.networks, control.proxy_arp.bindings)
+        return answering.flows(control.proxy_arp.networks, control.proxy_arp.bindings, control.proxy_arp.by)
 
     def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> list[Send]:
         """A request for an address of the networks."""

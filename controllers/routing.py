@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
+from controllers.answering import arp_reply_actions
 from controllers.limits import TokenBucket
 from controllers.pipeline import (
     CONTROLLER,
     IN_PORT,
-    Action,
     CheckLarger,
     Cookie,
     DecTtl,
@@ -32,7 +32,6 @@ from controllers.pipeline import (
     Kind,
     Match,
     MatchValue,
-    Move,
     Output,
     Owner,
     PacketIn,
@@ -42,7 +41,6 @@ from controllers.pipeline import (
 )
 from controllers.plan import Gateway, Neighbor, Route
 from controllers.wire import (
-    ARP_REPLY,
     ARP_REQUEST,
     BROADCAST_MAC,
     CODE_FRAGMENTATION_NEEDED,
@@ -118,26 +116,11 @@ def _admit_flows(gateway: Gateway) -> Iterable[Flow]:
     for port in gateway.ports:
         for eth_dst in (BROADCAST_MAC, gateway.mac):
             asked = match(in_port=port, eth_dst=eth_dst, eth_type=ETH_TYPE_ARP, arp_op=ARP_REQUEST, arp_tpa=gateway.ip)
-            yield Flow(
-                admit, ARP_PRIORITY, asked, PLANNED, _arp_reply(gateway), purpose="who has the gateway's address?"
-            )
+            reply = arp_reply_actions(gateway.ip, gateway.mac)
+            yield Flow(admit, ARP_PRIORITY, asked, PLANNED, reply, purpose="who has the gateway's address?")
         packet = match(in_port=port, eth_dst=gateway.mac, eth_type=ETH_TYPE_IPV4)
         yield Flow(admit, _IPV4, packet, PLANNED, goto=GatewayTable.SOURCE, purpose="a packet for the router")
     yield Flow(admit, 0, match(), PLANNED, purpose="none of a router's business")
-
-
-def _arp_reply(gateway: Gateway) -> tuple[Action, ...]:
-    """The request made its own reply: the asker becomes the target, the gateway the sender."""
-    return (
-        Move("eth_src", "eth_dst", 48),
-        SetField("eth_src", gateway.mac),
-        SetField("arp_op", ARP_REPLY),
-        Move("arp_sha", "arp_tha", 48),
-        Move("arp_spa", "arp_tpa", 32),
-        SetField("arp_sha", gateway.mac),
-        SetField("arp_spa", gateway.ip),
-        Output(IN_PORT),
-    )
 
 
 def _no_sender_flows(gateway: Gateway) -> Iterable[Flow]:

@@ -135,6 +135,8 @@ def plan_problems(plan: Plan) -> list[str]:
         users: set[str] = set()
         for entries in (machine.addresses, machine.routes, machine.neighbors, machine.fdb):
             users.update(entry.device for entry in entries)
+        for item in machine.filters:
+            users.update({item.came_by, item.came_not_by, item.leaves_by} - {""})
         problems += [f"{machine.name}: no device {d}" for d in sorted(users - devices)]
         own = {address.address for address in machine.addresses}
         if machine.address not in own:

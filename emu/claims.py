@@ -24,10 +24,11 @@ class Ping:
 
 @dataclass(frozen=True)
 class ArpRequest:
-    """One ARP request as sent by hand: addresses of RFC 826, sender first."""
+    """One ARP request as sent by hand: addresses of RFC 826, sender first. ``mac``: the sender's; empty for its own."""
 
     sender: str
     target: str
+    mac: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,25 @@ class Dropped:
     count: int
 
 
-Test = Seen | Unseen | Ordered | Reaches | Prints | KernelState | Transfers | Uninvolved | Dropped
+@dataclass(frozen=True)
+class PacketIns:
+    """One ping from a cold lab, answered, takes exactly ``count`` packets to the controller."""
+
+    src: str
+    dst: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """All requests of a probe but the last are dropped by the switch as spoofed: its counters say so, and nothing that
+    the controller has learned, or is told of, changes."""
+
+    probe: ArpRequests
+
+
+Test = (Seen | Unseen | Ordered | Reaches | Prints | KernelState | Transfers | Uninvolved | Dropped | PacketIns
+        | Refused)
 
 
 @dataclass(frozen=True)

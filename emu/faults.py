@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from emu.control import Binding, GatewayRoute
 from emu.errors import UsageError
-from emu.model import Binding, GatewayRoute, Machine, Neighbor, Node, Plan, host_route
+from emu.model import Machine, Neighbor, Node, Plan, Route, host_route
 
 Entry = TypeVar("Entry")
 
@@ -55,7 +56,8 @@ def _container_to_node(cast: Roles) -> tuple[str, str]:
 @dataclass(frozen=True)
 class Fault:
     """One wrong fact. ``wrong``: what it is, with roles of ``Roles`` in braces (``router``: who routes packets to
-    other nodes' containers). ``caught_by``: the designs it can be built in, and the ids of the claims that fail there.
+    other nodes' containers, ``answerer``: who answers by proxy ARP). ``caught_by``: the designs it can be built in,
+    where need be with the parameters they must have, and the ids of the claims that fail there.
     ``request`` (of ``emu.live.tracing``) between the machines ``ends`` shows it."""
 
     name: str
@@ -69,7 +71,13 @@ class Fault:
         """What is wrong, in the plan's own names. ``UsageError`` as ``roles``."""
         cast = roles(plan)
         names = {"dst": cast.dst, "near": cast.near.name, "far": cast.far.name, "other": cast.other.name}
-        return self.wrong.format(**names, router="the gateway" if plan.control.gateway else cast.near.name)
+        router = "the gateway" if plan.control.gateway else cast.near.name
+        answerer = plan.control.proxy_arp.by if plan.control.proxy_arp else cast.far.name
+        return self.wrong.format(**names, router=router, answerer=f"the {answerer}")
+
+    def catchers(self, plan: Plan) -> tuple[str, ...]:
+        """The ids of the claims that fail in such a plan; empty if it cannot be built there."""
+        return next((ids for design, ids in self.caught_by.items() if _is(plan, design)), ())
 
     def probe(self, plan: Plan) -> tuple[str, str]:
         """The two machines between which ``request`` shows it. ``UsageError`` as ``roles``."""
@@ -80,11 +88,18 @@ class Fault:
         return self.change(plan, roles(plan))
 
 
-def fault_for(design: str, name: str) -> Fault:
-    """The fault ``name`` of a design (by its name); ``UsageError`` names those that it offers."""
-    offered = {fault.name: fault for fault in FAULTS if design in fault.caught_by}
+def _is(plan: Plan, design: str) -> bool:
+    """Whether a plan is of ``design``, and has the parameters that it names, if any."""
+    name, _, params = design.partition(":")
+    wanted = dict(item.split("=") for item in params.split(",") if item)
+    return plan.design == name and wanted.items() <= dict(plan.params).items()
+
+
+def fault_for(plan: Plan, name: str) -> Fault:
+    """The fault ``name`` of a plan's design; ``UsageError`` names those that it offers."""
+    offered = {fault.name: fault for fault in FAULTS if fault.catchers(plan)}
     if name not in offered:
-        raise UsageError(f"{design} has no fact '{name}' to break; it has: {', '.join(offered)}")
+        raise UsageError(f"{plan.spec} has no fact '{name}' to break; it has: {', '.join(offered)}")
     return offered[name]
 
 
@@ -149,23 +164,47 @@ def _proxy_arp_off(plan: Plan, cast: Roles) -> Plan:
     return _with_binding(plan, plan.address(cast.dst))
 
 
+def _proxy_arp_pvlan(plan: Plan, cast: Roles) -> Plan:
+    def silent(machine: Machine) -> Machine:
+        return replace(machine, devices=tuple(replace(device, settings=()) for device in machine.devices))
+
+    return _with_machine(plan, cast.far.name, silent)
+
+
+def _bridge_filter(plan: Plan, cast: Roles) -> Plan:
+    def open_to_the_segment(machine: Machine) -> Machine:
+        filters = _edited(machine.filters, lambda item: item.hook == "forward" and bool(item.came_by))
+        return replace(machine, filters=filters)
+
+    return _with_machine(plan, cast.far.name, open_to_the_segment)
+
+
 def _no_forwarding(plan: Plan, cast: Roles) -> Plan:
     return _with_sysctl(plan, cast.far.name, "net.ipv4.ip_forward", "0")
 
 
 def _missing_route(plan: Plan, cast: Roles) -> Plan:
-    if plan.control.gateway:
-        return _with_gateway_route(plan, cast.far.pod_subnet)
-
-    def without(machine: Machine) -> Machine:
-        routes = _edited(machine.routes, lambda route: route.destination == cast.far.pod_subnet)
-        return replace(machine, routes=routes)
-
-    return _with_machine(plan, cast.near.name, without)
+    return _with_route_to_pods(plan, cast, None)
 
 
 def _wrong_next_hop(plan: Plan, cast: Roles) -> Plan:
-    return _with_gateway_route(plan, cast.far.pod_subnet, lambda route: replace(route, via=cast.other.address))
+    return _with_route_to_pods(plan, cast, cast.other.address)
+
+
+def _with_route_to_pods(plan: Plan, cast: Roles, via: str | None) -> Plan:
+    """Whoever routes to ``far``'s containers sends by ``via`` instead, or has no route."""
+    if plan.control.gateway:
+        change = (lambda route: replace(route, via=via)) if via else None
+        return _with_gateway_route(plan, cast.far.pod_subnet, change)
+
+    def routed(machine: Machine) -> Machine:
+        def of_far(route: Route) -> bool:
+            return route.destination == cast.far.pod_subnet
+
+        change = (lambda route: replace(route, via=via)) if via else None
+        return replace(machine, routes=_edited(machine.routes, of_far, change))
+
+    return _with_machine(plan, cast.near.name, routed)
 
 
 def _missing_fdb(plan: Plan, cast: Roles) -> Plan:
@@ -204,6 +243,8 @@ def _rp_filter(plan: Plan, cast: Roles) -> Plan:
     return plan
 
 
+_ANSWERED_AT_SWITCH = ("l2:proxy_arp=controller", "l2:proxy_arp=switch")
+
 FAULTS: tuple[Fault, ...] = (
     Fault("deaf", "{far} answers no ARP request (arp_ignore is 8)", _deaf, {"bare": ("arp-reply", "arp-heard")}),
     Fault(
@@ -218,25 +259,47 @@ FAULTS: tuple[Fault, ...] = (
         _duplicate_mac,
         {"bare": ("arp-reply", "arp-heard")},
     ),
-    Fault("proxy-mac", "the controller answers for {dst} with {other}'s MAC", _proxy_mac, {"l2": ("arp-reply",)}),
-    Fault("proxy-arp-off", "the controller has no binding for {dst}", _proxy_arp_off, {"l2": ("arp-reply",)}),
+    Fault(
+        "proxy-mac",
+        "{answerer} answers for {dst} with {other}'s MAC",
+        _proxy_mac,
+        dict.fromkeys(_ANSWERED_AT_SWITCH, ("arp-reply",)),
+    ),
+    Fault(
+        "proxy-arp-off",
+        "{answerer} has no binding for {dst}",
+        _proxy_arp_off,
+        dict.fromkeys(_ANSWERED_AT_SWITCH, ("arp-reply",)),
+    ),
+    Fault(
+        "proxy-arp-pvlan",
+        "{far} does not answer for its containers (proxy_arp_pvlan is 0)",
+        _proxy_arp_pvlan,
+        {"l2:proxy_arp=node": ("arp-reply", "arp-heard")},
+    ),
+    Fault(
+        "bridge-filter",
+        "{far}'s bridge passes ARP requests on from the segment to its containers",
+        _bridge_filter,
+        {"l2:proxy_arp=node": ("arp-reply", "arp-unheard")},
+    ),
     Fault(
         "no-forwarding",
         "{far} does not forward (ip_forward is 0)",
         _no_forwarding,
-        {"l2": ("request-8",), "routed": ("request-8",), "overlay": ("request-10",)},
+        {"l2": ("request-8",), "routed": ("request-8",), "overlay": ("request-10",), "hostgw": ("request-8",)},
     ),
     Fault(
         "missing-route",
         "{router} has no route to {far}'s pod subnet",
         _missing_route,
-        {"routed": ("request-6",), "overlay": ("flannel-state",)},
+        {"routed": ("request-6",), "overlay": ("flannel-state",), "hostgw": ("node-routes",)},
     ),
     Fault(
         "wrong-next-hop",
-        "the gateway sends packets for {far}'s pod subnet to {other}",
+        "{router} sends packets for {far}'s pod subnet to {other}",
         _wrong_next_hop,
-        {"routed": ("request-6",)},
+        {"routed": ("request-6",), "hostgw": ("node-routes",)},
     ),
     Fault(
         "missing-fdb",

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
+from emu.control import Control
+
 SWITCH = "switch"
 """The name under which the lab's one Open vSwitch bridge appears among the machines of a path."""
 
@@ -120,7 +122,10 @@ class Vxlan:
 
 @dataclass(frozen=True)
 class Device:
-    """A network device inside one namespace. ``kind`` is ``veth``, ``bridge`` or ``vxlan``."""
+    """A network device inside one namespace. ``kind`` is ``veth``, ``bridge`` or ``vxlan``.
+
+    ``settings``: names below ``net.ipv4`` with ``*`` for the device, and values: ``("conf.*.proxy_arp_pvlan", "1")``.
+    """
 
     name: str
     kind: str
@@ -128,6 +133,7 @@ class Device:
     mtu: int
     master: str | None = None
     vxlan: Vxlan | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,6 +186,29 @@ class FdbEntry:
 
 
 @dataclass(frozen=True)
+class ArpFilter:
+    """ARP requests that a bridge drops at a ``hook`` of nftables' bridge family: input, forward or output (nft(8)).
+
+    All that is given must fit: the ports, and the address asked for, one of ``targets`` (addresses, or networks; with
+    ``others``: none of them)."""
+
+    hook: str
+    why: str
+    came_by: str = ""
+    came_not_by: str = ""
+    leaves_by: str = ""
+    targets: tuple[str, ...] = ()
+    others: bool = False
+
+    def drops(self, came_by: str, target: str) -> bool:
+        """Whether a request for ``target`` that came by a port (empty: made here) meets this filter on some way out."""
+        if (self.came_by and came_by != self.came_by) or (came_by and came_by in (self.came_not_by, self.leaves_by)):
+            return False
+        listed = any(contains(network, target) for network in self.targets)
+        return not self.targets or listed != self.others
+
+
+@dataclass(frozen=True)
 class Machine:
     """A network namespace of the lab: a node or a container, with all that is configured in it."""
 
@@ -192,6 +221,7 @@ class Machine:
     rules: tuple[Rule, ...] = ()
     neighbors: tuple[Neighbor, ...] = ()
     fdb: tuple[FdbEntry, ...] = ()
+    filters: tuple[ArpFilter, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -224,81 +254,6 @@ class Switch:
     dpid: int
     mtu: int
     ports: tuple[Port, ...]
-
-
-@dataclass(frozen=True)
-class Station:
-    """A MAC address known to be behind a switch port."""
-
-    name: str
-    mac: str
-    port: int
-
-
-@dataclass(frozen=True)
-class Binding:
-    """An IPv4 address, the MAC that stands for it, and the switch port where that MAC is."""
-
-    ip: str
-    mac: str
-    port: int
-
-
-@dataclass(frozen=True)
-class ProxyArp:
-    """What proxy ARP answers for; requests for anything else in ``networks`` stay unanswered."""
-
-    networks: tuple[str, ...]
-    bindings: tuple[Binding, ...]
-
-
-@dataclass(frozen=True)
-class GatewayRoute:
-    """A route of the L3 gateway."""
-
-    prefix: str
-    via: str
-
-
-@dataclass(frozen=True)
-class NextHop:
-    """A next hop of the L3 gateway and the switch port it is behind; without a MAC, the gateway asks for it."""
-
-    ip: str
-    port: int
-    mac: str | None
-
-
-@dataclass(frozen=True)
-class EgressMtu:
-    """The largest IPv4 packet that the L3 gateway sends by a port, in bytes."""
-
-    port: int
-    mtu: int
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """The L3 gateway: one address and one MAC on every port, its next hops and its routes, and the MTU of ports that
-    take less than their link carries."""
-
-    ip: str
-    mac: str
-    ports: tuple[int, ...]
-    neighbors: tuple[NextHop, ...]
-    routes: tuple[GatewayRoute, ...]
-    egress_mtus: tuple[EgressMtu, ...] = ()
-
-
-@dataclass(frozen=True)
-class Control:
-    """What the controller is told: which applications run and everything the plan knows that they need."""
-
-    apps: tuple[str, ...]
-    dpid: int
-    stations: tuple[Station, ...] = ()
-    proxy_arp: ProxyArp | None = None
-    gateway: Gateway | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from emu.errors import UsageError
 from emu.model import Plan, Scenario
 
 DEFAULT_DESIGNS = ("bare", "l2", "routed", "overlay")
-UNBUILT_DESIGNS = ("hostgw", "flat")
+UNBUILT_DESIGNS = ("flat",)
 _NOT_DESIGNS = {"base", "claims"}
 
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emu.claims import Claim, Ping, Seen, Unseen
+from emu.control import Control, Station
 from emu.designs import base
 from emu.designs.claims import arp_claims, bystanders, common_claims, order_claim, path_claims, unseen_claim
-from emu.model import Address, Control, Hop, Machine, Plan, Route, Scenario, Station
+from emu.model import Address, Hop, Machine, Plan, Route, Scenario
 from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST
 
 _DECK = "deck, slides 3-7"

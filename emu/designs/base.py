@@ -8,12 +8,12 @@ from typing import Protocol
 
 from emu.addressing import nodes_of
 from emu.claims import Claim
+from emu.control import Control
 from emu.model import (
     INITIAL_TTL,
     SWITCH,
     Address,
     Container,
-    Control,
     Device,
     Hop,
     Link,

@@ -14,9 +14,10 @@ from dataclasses import replace
 from emu.backends import all_backends
 from emu.backends.base import Backend
 from emu.claims import Claim, KernelState, Ping, Unseen
+from emu.control import Control, Station
 from emu.designs import base
 from emu.designs.claims import arp_claims, common_claims, path_claims, switch_points
-from emu.model import Address, Control, Hop, Machine, Node, Plan, Route, Scenario, Station
+from emu.model import Address, Hop, Machine, Node, Plan, Route, Scenario
 
 _DECK = "deck, slides 25-33"
 _UNBUILT = ("udp", "wireguard", "geneve", "ipip", "gre")

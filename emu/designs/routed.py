@@ -16,26 +16,10 @@ from collections.abc import Mapping
 from emu.addressing import GATEWAY_MAC, gateway_address
 from emu.checks import LARGEST_MTU, SMALLEST_MTU
 from emu.claims import Claim, Dropped, Forged, KernelState, Ordered, Ping, Prints, Query, Seen, Stream, Unseen
+from emu.control import Control, EgressMtu, Gateway, GatewayRoute, NextHop
 from emu.designs import base
 from emu.designs.claims import TRANSFER_BYTES, arp_claims, bystanders, common_claims, path_claims, unseen_claim
-from emu.model import (
-    BROADCAST_MAC,
-    SWITCH,
-    Address,
-    Control,
-    EgressMtu,
-    Gateway,
-    GatewayRoute,
-    Hop,
-    Machine,
-    NextHop,
-    Node,
-    Plan,
-    Route,
-    Scenario,
-    contains,
-    host_route,
-)
+from emu.model import BROADCAST_MAC, SWITCH, Address, Hop, Machine, Node, Plan, Route, Scenario, contains, host_route
 from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST, FRAGMENTATION_NEEDED, TCP, UNREACHABLE
 
 _DECK = "deck, slides 15-23"

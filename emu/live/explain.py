@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from emu.live.lab import Lab
-from emu.walk.questions import BRIDGE_ENTRY, FLOW, NO_WAY_BACK, REFUSAL, ROUTE, TUNNEL_ENTRY, Question
+from emu.live.nftables import TABLE, counted
+from emu.walk.questions import (
+    BRIDGE_ENTRY,
+    FILTER,
+    FLOW,
+    NO_WAY_BACK,
+    PROXY,
+    REFUSAL,
+    ROUTE,
+    TUNNEL_ENTRY,
+    Question,
+)
 
 
 def explain(lab: Lab, questions: Iterable[Question]) -> dict[Question, str]:
@@ -26,6 +37,8 @@ def explain(lab: Lab, questions: Iterable[Question]) -> dict[Question, str]:
         TUNNEL_ENTRY: lambda question: _tunnel_entry(lab, question),
         REFUSAL: lambda question: _refusal(lab, question),
         NO_WAY_BACK: lambda question: _no_way_back(lab, question),
+        PROXY: lambda question: _proxy(lab, question),
+        FILTER: lambda question: _filter(lab, question),
         FLOW: lambda question: flow_words(lab.trace_flow(int(question.words[0]), question.words[1]), flows),
     }
     return {question: ask[question.kind](question) for question in questions}
@@ -65,6 +78,22 @@ def _refusal(lab: Lab, question: Question) -> str:
     if not _setting(lab, machine, came_by, "forwarding"):
         return f"{machine} does not forward what comes in by {came_by} (forwarding is 0)"
     return f"no route to {destination}: {complaint}"
+
+
+def _proxy(lab: Lab, question: Question) -> str:
+    device, target, asker = question.words
+    machine = question.machine
+    on = [name for name in ("proxy_arp", "proxy_arp_pvlan") if _setting(lab, machine, device, name)]
+    found, _ = _ask(lab, machine, "ip", "-j", "route", "get", "fibmatch", target, "from", asker, "iif", device)
+    settings = ", ".join(f"{name} is 1 on {device}" for name in on) or f"no proxy ARP on {device}"
+    return f"{settings}; {route_words(found[0]) if found else f'no route to {target}'}"
+
+
+def _filter(lab: Lab, question: Question) -> str:
+    hook, why = question.words
+    listing = lab[question.machine].run(["nft", "list", "chain", "bridge", TABLE, hook]).stdout
+    count = counted(listing, why)
+    return "" if count is None else f"nftables, bridge {hook}: {why} ({count} dropped)"
 
 
 def _setting(lab: Lab, machine: str, device: str, name: str) -> int:

@@ -14,9 +14,11 @@ from emu.claims import (
     Forged,
     KernelState,
     Ordered,
+    PacketIns,
     Prints,
     Probe,
     Reaches,
+    Refused,
     Request,
     Seen,
     Stream,
@@ -87,8 +89,13 @@ class _Captures:
         self._lab = lab
         self._frames = dict(known)
         self._points: dict[Probe, set[str]] = {}
+        self._refused: set[Probe] = set()
+        self._effects: dict[Probe, Mapping[str, Any]] = {}
         for claim in claims:
             test = claim.test
+            if isinstance(test, Refused):
+                self._points.setdefault(test.probe, set())
+                self._refused.add(test.probe)
             if isinstance(test, FrameTest):
                 if isinstance(test.probe, Request) and test.probe not in known:
                     raise ValueError(f"{claim.id}: the frames of {test.probe} were not handed in")
@@ -101,11 +108,22 @@ class _Captures:
             self._frames[probe] = self._send(probe)
         return self._frames[probe]
 
+    def effect(self, probe: ArpRequests) -> Mapping[str, Any]:
+        """What ``probe`` did to switch and controller: spoofed messages counted, stations learned."""
+        self.of(probe)
+        return self._effects[probe]
+
     def _send(self, probe: Probe) -> list[Frame]:
         self._lab.cool()
         capture = self._lab.capture(sorted(self._points[probe]))
         try:
-            put(self._lab, probe)
+            if probe in self._refused:
+                before = self._lab.drops()["spoofed"]
+                put(self._lab, probe)
+                learned = self._lab.controller()["learned"]
+                self._effects[probe] = {"spoofed": self._lab.drops()["spoofed"] - before, "learned": learned}
+            else:
+                put(self._lab, probe)
         finally:
             frames = self._lab.captured(capture)
         return frames
@@ -114,7 +132,7 @@ class _Captures:
 def put(lab: Lab, probe: Probe) -> None:
     """Put a probe on the wire; returns when it is where it was to go, or lost."""
     if isinstance(probe, ArpRequests):
-        requests = [(request.sender, request.target) for request in probe.requests]
+        requests = [(request.sender, request.target, request.mac) for request in probe.requests]
         lab.tree.request("ask_arp", name=probe.src, requests=requests)
         return
     address = lab.plan.address(probe.dst)
@@ -217,6 +235,20 @@ def _dropped(test: Dropped, lab: Lab, captures: _Captures) -> Finding:
     put(lab, test.probe)
     count = lab.drops()[test.reason] - before
     return count == test.count, f"{test.count} dropped: {test.reason}", f"{count} dropped"
+def _packet_ins(test: PacketIns, lab: Lab, captures: _Captures) -> Finding:
+    lab.cool()
+    before = lab.controller()["counters"]["packet_in"]
+    done = lab[test.src].run(["ping", "-n", "-q", "-c", "1", "-W", "5", lab.plan.address(test.dst)])
+    packets = lab.controller()["counters"]["packet_in"] - before
+    said = f"status {done.returncode}, {packets} packets to the controller"
+    return done.returncode == 0 and packets == test.count, f"status 0, {test.count} packets to the controller", said
+
+
+def _refused(test: Refused, lab: Lab, captures: _Captures) -> Finding:
+    effect = captures.effect(test.probe)
+    words = "{spoofed} dropped and counted, learned: {learned}"
+    wanted = {"spoofed": len(test.probe.requests) - 1, "learned": []}
+    return effect == wanted, words.format(**wanted), words.format(**effect)
 
 
 _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
@@ -229,4 +261,6 @@ _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
     Transfers: _transfers,
     Uninvolved: _uninvolved,
     Dropped: _dropped,
+    PacketIns: _packet_ins,
+    Refused: _refused,
 }

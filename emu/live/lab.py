@@ -289,7 +289,8 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
     problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels),
-                                     [port.shape for port in plan.switch.ports])
+                                     [port.shape for port in plan.switch.ports],
+                                     filters=any(machine.filters for machine in plan.machines))
     if os.geteuid() == 0 and not has_capability(CAP_NET_RAW):  # without root, a lab has its own
         problems.append(NO_PERMISSION)
     if problems:

@@ -140,6 +140,9 @@ def realise(plan: Plan, home: Namespace) -> dict[str, Namespace]:
         _veth(spaces[link.machine_a], spaces[link.machine_b], far, near.name, near.mac, near.mtu)
     for machine in plan.machines:
         _configure(machine, spaces[machine.name])
+        for device in machine.devices:
+            named = ((f"net.ipv4.{key.replace('*', device.name)}", value) for key, value in device.settings)
+            spaces[machine.name].set_sysctls(named)
     for port in plan.switch.ports:
         home.route.link("set", index=home.index(port.device), state="up")
     offload = plan.scenario.offload == "on"

@@ -20,6 +20,7 @@ OLDEST_PYTHON = (3, 10)
 OPTIONAL_TOOLS: Mapping[str, str] = {
     **{name: f"{name} in a lab" for name in ("tcpdump", "bird", "ethtool", "sockperf", "tc")},  # no verb needs them
     "curl": "trace and guide",
+    "nft": "l2:proxy_arp=node",
 }
 """Tools that the main job can do without, and what is ruled out where they are missing."""
 
@@ -42,6 +43,8 @@ TUNNELS = {
     "ipip": "overlay:backend=ipip",
     "wireguard": "overlay:backend=wireguard",
 }
+BRIDGE_FILTER = "filter nftables"
+"""The finding about nftables' bridge family."""
 
 
 SIZES = "egress mtu"
@@ -100,6 +103,7 @@ def judge(readings: Readings) -> Machine:
         _judge_sizes(readings),
         *(_judge_trial(readings, f"qdisc {name}", name, options) for name, options in QDISCS.items()),
         *(_judge_trial(readings, f"tunnel {name}", name, design) for name, design in TUNNELS.items()),
+        _judge_trial(readings, BRIDGE_FILTER, "nftables", OPTIONAL_TOOLS["nft"]),
         *(_judge_sdn(readings, name) for name in ("ryu", "os-ken")),
         _judge_mininet(readings),
         *(_judge_tool(readings, name) for name in TOOLS),
@@ -157,6 +161,8 @@ def _judge_trial(readings: Readings, finding: str, name: str, rules_out: str) ->
     error = readings.trials[name]
     if name in DATAPATHS and "ovs-vswitchd" not in readings.tools:
         return Finding(finding, "absent", "Open vSwitch is not installed", rules_out, SET_UP)
+    if finding == BRIDGE_FILTER and "nft" not in readings.tools:
+        return Finding(finding, "absent", "nft is not installed", rules_out, SET_UP)
     if not error:
         return Finding(finding, "ok", "works" if name not in ONLY_LOOKED_UP else "the kernel has it (not tried)")
     if name == "kernel" and not readings.trials["openvswitch module"]:
@@ -229,18 +235,19 @@ def _judge_arp_table(readings: Readings) -> Finding:
 
 def missing_for(
     machine: Machine, datapath: str, sdn: str, tools: Iterable[str] = (), tunnels: Iterable[str] = (),
-    shapes: Iterable[Shape] = (),
+    shapes: Iterable[Shape] = (), filters: bool = False,
 ) -> list[str]:
     """What a lab with these choices lacks here, a sentence each with the command that mends it; empty: nothing.
 
     ``datapath`` and ``sdn`` as on the command line (``auto`` takes what there is), ``tools`` out of ``TOOLS``,
-    ``tunnels`` out of ``TUNNELS``, ``shapes`` of the links.
+    ``tunnels`` out of ``TUNNELS``, ``shapes`` of the links; ``filters``: whether bridges filter.
     """
     wanted = ["python", "lab namespaces", "mininet", "congestion control"]
     wanted += _choice(machine.datapaths, "datapath", datapath, ("kernel", "netdev"))
     wanted += _choice(machine.sdn, "sdn", sdn, ("ryu", "os-ken"))
     wanted += [f"tool {name}" for name in tools]
     wanted += [f"tunnel {name}" for name in tunnels]
+    wanted += [BRIDGE_FILTER] if filters else []
     for_links = _for_links(machine, list(shapes))
     wanted += ["tool tc"] if for_links and "tool tc" not in wanted else []
     sentences = [machine.finding(name).sentence() for name in wanted if machine.finding(name).state == "absent"]

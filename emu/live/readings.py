@@ -41,6 +41,7 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "tcpdump": ("--version",),
     "traceroute": ("--version",),
     "bird": ("--version",),
+    "nft": ("--version",),
 }
 DISTRIBUTIONS = ("ryu", "os-ken", "mininet", "pyroute2", "numpy", "matplotlib")
 
@@ -58,6 +59,8 @@ TRIALS: Mapping[str, str] = {
     "netem": "tc qdisc replace dev lo root netem delay 1ms",
     "tbf": "tc qdisc replace dev lo root tbf rate 1mbit burst 1540 limit 3000",
     "clsact": f"tc qdisc add dev lo clsact && tc {lossy(10, 'lo')}",
+    "nftables": "nft add table bridge probe && nft add chain bridge probe c { type filter hook forward priority 0 \\; }"
+                " && nft add rule bridge probe c arp operation request arp daddr ip { 192.0.2.1 } counter drop",
     "cubic": "ip link set lo up && ip route add 192.0.2.0/24 dev lo congctl cubic",
 }
 # Trying GRE or IPIP would load modules that put devices into every namespace, the machine's own included;
@@ -154,8 +157,8 @@ def _tool_version(name: str) -> str:
 
 def parse_version(output: str) -> str:
     """The first version number in what a tool prints of itself; "present" where there is none."""
-    found = re.search(r"(?<!\w)\d+(\.\d+)*", output)
-    return found.group() if found else "present"
+    found = re.search(r"(?<!\w)v?(\d+(?:\.\d+)*)", output)
+    return found.group(1) if found else "present"
 
 
 def _distribution_version(name: str) -> str:

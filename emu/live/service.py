@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -19,15 +18,17 @@ from emu.errors import LabError
 from emu.frames import Frame
 from emu.live import namespaces, transfer, usage
 from emu.live.capture import Capture
+from emu.live.controller import Controller
 from emu.live.flood import Flooded, flood
 from emu.live.hosts import LabCLI, mininet_of
 from emu.live.links import tc_commands
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
+from emu.live.nftables import ruleset
 from emu.live.process import run, wait_until
 from emu.live.sweep import Miss, Pair, sweep
 from emu.live.usage import LabUsage
-from emu.live.vswitch import CONTROLLER_ADDRESS, VSwitch
+from emu.live.vswitch import VSwitch
 from emu.model import SWITCH, UNSHAPED, Plan, Shape
 from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
 
@@ -36,11 +37,7 @@ LINK_DEADLINE_S = 2.0
 """A frame crosses a link between namespaces in microseconds; one that takes this long is lost."""
 PATIENCE_S = 5.0
 """How long a process may take to end when it is told, before it is killed."""
-STATUS_SOCKET = FOLDER / "controller.sock"
 TCP_SYSCTLS = tuple(f"net.ipv4.tcp_{name}" for name in ("rmem", "wmem", "sack", "timestamps", "window_scaling"))
-START_DEADLINE_S = 180.0
-"""Controllers take a second or two to start, in an emulated machine half a minute."""
-
 
 class Service:
     """One lab. ``build`` comes first."""
@@ -51,28 +48,35 @@ class Service:
         self.spawned: dict[int, tuple[subprocess.Popen[str], Path]] = {}
         self.captures: dict[int, Capture] = {}
         self._numbers = count()
-        self.controller: subprocess.Popen[bytes] | None = None
 
     def build(self, plan: Plan, datapath: str, sdn: str, netem: bool) -> None:
         """Make a plan real: controller, Open vSwitch, namespaces, in the order that wastes no time. ``netem``: whether
         the kernel has that qdisc."""
-        self.plan, self.vswitch, self.sdn = plan, VSwitch(datapath), sdn
+        self.plan, self.vswitch = plan, VSwitch(datapath)
         FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.home.set_sysctls((("net.ipv6.conf.all.disable_ipv6", "1"), ("net.ipv6.conf.default.disable_ipv6", "1")))
         self.home.route.link("set", index=1, state="up")
-        self._start_controller()
+        self.controller = Controller(plan, sdn, FOLDER)
         self.vswitch.start(offload=plan.scenario.offload == "on")
         self.spaces.update(namespaces.realise(plan, self.home))
+        self._filter_bridges()
         # A switch that finds nobody listening waits a second before it tries again.
-        wait_until("the controller to listen", self._controller_listens, START_DEADLINE_S)
+        self.controller.wait_listening()
         self.vswitch.build(plan)
         if datapath == "netdev":
             self._suit_userspace_datapath()
         self._shape_links(netem)
         self.net = mininet_of(plan, self.spaces)
-        wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
+        self.controller.wait_ready()
         if errors := self.errors():
             raise LabError(*errors)
+
+    def _filter_bridges(self) -> None:
+        for machine in self.plan.machines:
+            if machine.filters:
+                file = FOLDER / f"filters-{machine.name}.nft"
+                file.write_text(ruleset(machine.filters))
+                self._run_in(machine.name, "nft", "--file", str(file))
 
     def _suit_userspace_datapath(self) -> None:
         """A userspace switch cannot finish what a device leaves to hardware inside a tunnel, neither segmentation
@@ -106,76 +110,32 @@ class Service:
 
     # The controller
 
-    def _start_controller(self) -> None:
-        plan_file = FOLDER / "plan.json"
-        plan_file.write_text(self.plan.to_json())
-        argv = [
-            sys.executable,
-            "-m",
-            "controllers",
-            "--plan",
-            str(plan_file),
-            "--listen",
-            CONTROLLER_ADDRESS,
-            "--status",
-            str(STATUS_SOCKET),
-            "--sdn",
-            self.sdn,
-            *self.plan.control.apps,
-        ]
-        with open(FOLDER / "controller.log", "wb") as log:
-            self.controller = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-
     def kill_controller(self) -> None:
         """End the controller by SIGKILL."""
-        assert self.controller is not None
         self.controller.kill()
-        self.controller.wait()
 
     def start_controller(self) -> None:
         """Start the controller anew; returns when the switch is as it should be."""
-        self._start_controller()
-        wait_until("the controller to listen", self._controller_listens, START_DEADLINE_S)
-        wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
+        self.controller.restart()
+        self.controller.wait_listening()
+        self.controller.wait_ready()
 
     def connect_controller(self, connected: bool) -> None:
         """Connect switch and controller, or part them; returns when they are."""
         self.vswitch.connect(connected)
         if connected:
-            wait_until("the controller to have set up the switch", self._controller_ready, START_DEADLINE_S)
+            self.controller.wait_ready()
         else:
-            wait_until("the connection to end", lambda: not self.controller_status()["connected"], START_DEADLINE_S)
+            self.controller.wait_parted()
 
-    def _controller_ready(self) -> bool:
-        return bool(self.controller_status()["ready"])
-
-    def _controller_listens(self) -> bool:
-        assert self.controller is not None
-        if self.controller.poll() is not None:
-            log = (FOLDER / "controller.log").read_text(errors="replace").strip().splitlines()
-            raise LabError(f"the controller ended with status {self.controller.returncode}: {' | '.join(log[-3:])}")
-        try:
-            return bool(self.controller_status())
-        except OSError:  # not yet
-            return False
-
-    def controller_status(self, op: str = "status") -> dict[str, Any]:
-        """What the controller answers to an operation of its status socket (``docs/controllers.md``)."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(START_DEADLINE_S)
-            sock.connect(str(STATUS_SOCKET))
-            with sock.makefile("rw") as stream:
-                stream.write(json.dumps({"op": op}) + "\n")
-                stream.flush()
-                status: dict[str, Any] = json.loads(stream.readline())
-        return status
+    def controller_status(self) -> dict[str, Any]:
+        """What the controller says of itself."""
+        return self.controller.ask("status")
 
     def drops(self) -> dict[str, int]:
         """What was dropped so far, by what for, with every packet that has been through the switch."""
         self.vswitch.settle_counters()
-        drops: dict[str, int] = self.controller_status("drops")["drops"]
+        drops: dict[str, int] = self.controller.ask("drops")["drops"]
         return drops
 
     def errors(self) -> list[str]:
@@ -262,7 +222,7 @@ class Service:
             self.spaces[name].flush_neighbors()
             if self.plan.control.gateway and self.plan.control.gateway.egress_mtus:  # nobody else tells of a path's MTU
                 self.spaces[name].forget_paths()
-        learned = self.controller_status("forget")["learned"]
+        learned = self.controller.ask("forget")["learned"]
         self.vswitch.forget_flows()
         warm = {name: known for name in names if (known := self.spaces[name].learned_neighbors())}
         if learned or warm:
@@ -296,15 +256,15 @@ class Service:
         node_of = {name: node.name for name, node in self.plan.node_of.items()}
         return sweep(self.spaces, node_of, pairs, most_neighbors)
 
-    def ask_arp(self, name: str, requests: Sequence[tuple[str, str]]) -> None:
-        """Put ARP requests (sender address, target address) on the wire by a machine's eth0, all but the last
-        without waiting; return when the last one is answered."""
-        mac = next(d.mac for d in self.plan.by_name[name].devices if d.name == "eth0")
+    def ask_arp(self, name: str, requests: Sequence[tuple[str, str, str]]) -> None:
+        """Put ARP requests (sender address, target address, sender's MAC or nothing for its own) on the wire by a
+        machine's eth0, all but the last without waiting; return when the last one is answered."""
+        own = next(d.mac for d in self.plan.by_name[name].devices if d.name == "eth0")
         last = requests[-1][1]
         with network_namespace(self.spaces[name].descriptor), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
             sock.bind(("eth0", ETHERTYPE_ARP))
-            for sender, target in requests:
-                sock.send(arp_request(mac, sender, target))
+            for sender, target, mac in requests:
+                sock.send(arp_request(mac or own, sender, target))
             sock.setblocking(False)
             wait_until(f"an answer to who has {last}", lambda: _has_answer(sock, last))
 
@@ -348,9 +308,7 @@ class Service:
     def usage(self) -> LabUsage:
         """CPU time, memory and bytes sent so far. Between two of these, no other request's commands should end: they
         would count as the client's."""
-        processes = {"switch": self.vswitch.pid}
-        if self.controller is not None:
-            processes["controller"] = self.controller.pid
+        processes = {"switch": self.vswitch.pid, "controller": self.controller.pid}
         servers = [pid for pid, (process, _) in self.spawned.items() if process.poll() is None]
         sent_bytes = sum(self.spaces[node.name].sent_bytes("eth0") for node in self.plan.nodes)
         return usage.take(processes, servers, sent_bytes)

@@ -46,7 +46,7 @@ def _fault(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -
     if len(plans) != 1:
         return None
     try:
-        fault = fault_for(plans[0].design, arguments.fact)
+        fault = fault_for(plans[0], arguments.fact)
         fault.sentence(plans[0])
     except UsageError as error:
         problems += error.problems

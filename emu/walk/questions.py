@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from emu.frames import Frame
 from emu.model import BROADCAST_MAC, SWITCH, Plan
+from emu.packets import ARP_REPLY, ARP_REQUEST
 from emu.walk.topology import Topology
 
 ROUTE, BRIDGE_ENTRY, TUNNEL_ENTRY, FLOW = "route", "bridge entry", "tunnel entry", "flow"
 REFUSAL, NO_WAY_BACK = "refusal", "no way back"
+PROXY, FILTER = "proxy", "filter"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class Question:
     - tunnel entry: device, MAC: the tunnel end behind which a tunnel device has it;
     - flow: OpenFlow port, the frame in hexadecimal: the rules of the switch that it meets;
     - refusal: destination, source and incoming interface: why the kernel refuses such a packet, or nothing;
-    - no way back: as refusal: why the kernel could not answer a packet for itself, or nothing.
+    - no way back: as refusal: why the kernel could not answer a packet for itself, or nothing;
+    - proxy: device, the address asked for, the asker's: what has the kernel answer ARP there in another's name;
+    - filter: hook, what the filter is for: how often a bridge has dropped a request there.
     """
 
     machine: str
@@ -41,22 +45,26 @@ def questions(plan: Plan, topology: Topology, frame: Frame, before: Frame | None
     if frame.machine == SWITCH:
         return _of_switch(plan, frame, before, is_last)
     if frame.direction == "in":
-        return []
+        return _filters(plan, frame, before.interface, "forward") if before and frame.at in topology.bridges else []
     if frame.at in topology.master:
         return _of_bridge(topology, frame)
     if before is not None and before.direction == "out":
         return _of_tunnel(before, frame)
     fields = frame.inner
+    if fields.get("arp.op") == ARP_REPLY and topology.owner_of_ip.get(fields["arp.spa"]) != frame.machine:
+        return [Question(frame.machine, PROXY, (frame.interface, fields["arp.spa"], fields["arp.tpa"]))]
     if "ip.dst" not in fields:
-        return []
+        return _filters(plan, frame, "", "output") if frame.at in topology.bridges else []
     came_by = before.interface if before else ""
     return [Question(frame.machine, ROUTE, (fields["ip.dst"], fields["ip.src"], came_by))]
 
 
-def why_last(topology: Topology, frame: Frame) -> list[Question]:
-    """Why nothing follows ``frame``, where a kernel can tell: it was sent to this machine, or was to go out by a
-    tunnel."""
+def why_last(plan: Plan, topology: Topology, frame: Frame) -> list[Question]:
+    """Why nothing follows ``frame``, where a kernel can tell: it was sent to this machine, was to go out by a tunnel,
+    or met a filter of a bridge."""
     fields = frame.fields
+    if frame.at in topology.master and frame.direction == "in":
+        return _filters(plan, frame, frame.interface, "input")
     if frame.machine == SWITCH or frame.at in topology.master or "ip.dst" not in fields:
         return []
     if frame.direction == "in" and topology.owner_of_mac.get(fields["eth.dst"]) == frame.machine:
@@ -65,6 +73,16 @@ def why_last(topology: Topology, frame: Frame) -> list[Question]:
     if frame.direction == "out" and frame.at in topology.parent:
         return [Question(frame.machine, TUNNEL_ENTRY, (frame.interface, fields["eth.dst"]))]
     return []
+
+
+def _filters(plan: Plan, frame: Frame, came_by: str, hook: str) -> list[Question]:
+    """The filters of a bridge that an ARP request meets at a hook; ``came_by``: a port, empty if it was made here."""
+    fields = frame.fields
+    if fields.get("arp.op") != ARP_REQUEST:
+        return []
+    met = (item for item in plan.by_name[frame.machine].filters
+           if item.hook == hook and item.drops(came_by, fields["arp.tpa"]))
+    return [Question(frame.machine, FILTER, (hook, item.why)) for item in met]
 
 
 def _of_switch(plan: Plan, frame: Frame, before: Frame | None, is_last: bool) -> list[Question]:

@@ -35,7 +35,7 @@ class Journeys:
             for sighting in packet:
                 asked.update(dict.fromkeys(self.about(packet, sighting)))
                 if self.is_last(packet, sighting):
-                    asked.update(dict.fromkeys(why_last(self.topology, sighting.frame)))
+                    asked.update(dict.fromkeys(why_last(self.plan, self.topology, sighting.frame)))
         return list(asked)
 
     @cached_property
@@ -114,8 +114,9 @@ class _Teller:
             changed = words.changes(before.frame, frame) if before else ()
             is_last = self.journeys.is_last(seen, sighting)
             fate, fate_note = self._ending(number, frame) if is_last else (FORWARDED, "")
-            note = "; ".join(filter(None, (self._note(number, before, frame, changed), fate_note)))
             known = (self.answers.get(question, "") for question in self.journeys.about(seen, sighting))
+            decided_by = "; ".join(filter(None, known))
+            note = "; ".join(filter(None, (self._note(number, before, frame, changed, decided_by), fate_note)))
             steps.append(
                 Step(
                     index=self.index[sighting.number],
@@ -125,7 +126,7 @@ class _Teller:
                     took_us=(frame.t_ns - before.frame.t_ns) / 1000 if before else None,
                     previous=self.index[before.number] if before else None,
                     changed=changed,
-                    decided_by="; ".join(filter(None, known)),
+                    decided_by=decided_by,
                     fate=fate,
                     note=note,
                     pcap_frame=sighting.number,
@@ -149,8 +150,8 @@ class _Teller:
             return ANSWERED, ""
         if fields.get("arp.op") == ARP_REQUEST:
             own = self.topology.owner_of_ip.get(fields["arp.tpa"]) == machine
-            reason = "its own address, and yet no answer" if own else f"{machine} has no such address: silent"
-            return DROPPED, "goes no further" if machine == SWITCH else reason
+            silent = "its own address, and yet no answer" if own else f"{machine} has no such address: silent"
+            return DROPPED, "goes no further" if machine == SWITCH else reason or silent
         target = fields["ip.dst"] if "ip.dst" in fields else fields["arp.tpa"]
         if self.topology.owner_of_ip.get(target) == machine and not reason:
             return DELIVERED, no_way_back
@@ -163,14 +164,17 @@ class _Teller:
 
     def _reasons(self, frame: Frame) -> tuple[str, str]:
         """Why a frame got no further, and why no answer to it could be sent, as far as a kernel tells."""
-        known = {question.kind: self.answers.get(question, "") for question in why_last(self.topology, frame)}
+        asked = why_last(self.plan, self.topology, frame)
+        known = {question.kind: self.answers.get(question, "") for question in asked}
         no_way_back = known.pop(NO_WAY_BACK, "")
         return "; ".join(filter(None, known.values())), no_way_back
 
-    def _note(self, number: int, before: Sighting | None, frame: Frame, changed: Sequence[Change]) -> str:
+    def _note(
+        self, number: int, before: Sighting | None, frame: Frame, changed: Sequence[Change], decided_by: str
+    ) -> str:
         fields = frame.inner
         if before is None:
-            return self._made(number, frame)
+            return self._made(number, frame, decided_by)
         names = {change.field: change for change in changed}
         if "encap" in names:
             if names["encap"].now is not None:
@@ -192,9 +196,9 @@ class _Teller:
     def _copies(self, number: int, before: Sighting) -> int:
         return sum(other.previous == before.number for other in self.journeys.packets[number - 1])
 
-    def _made(self, number: int, frame: Frame) -> str:
+    def _made(self, number: int, frame: Frame, decided_by: str) -> str:
         """What is said of a packet where it was made."""
-        return "; ".join(filter(None, (self._sent(number, frame), self._again(number, frame))))
+        return "; ".join(filter(None, (self._sent(number, frame, decided_by), self._again(number, frame))))
 
     def _again(self, number: int, frame: Frame) -> str:
         """Which earlier packet this one is once more, if any: sent again there, or copied on its way."""
@@ -206,7 +210,7 @@ class _Teller:
         is_resent = self.journeys.packets[first - 1][0].frame.at == frame.at
         return f"again: the same as packet {first}" if is_resent else f"a second copy of packet {first}"
 
-    def _sent(self, number: int, frame: Frame) -> str:
+    def _sent(self, number: int, frame: Frame, decided_by: str) -> str:
         fields = frame.inner
         if fields.get("arp.op") == ARP_REQUEST:
             unanswered = "" if number in self.cause.values() else "; nobody answers"
@@ -215,9 +219,18 @@ class _Teller:
             speaker = self.topology.owner_of_mac.get(fields["arp.sha"], "somebody")
             whose = self.topology.owner_of_ip.get(fields["arp.spa"])
             if whose not in (speaker, None):
-                return f"answered by proxy ARP with {speaker}'s MAC"
+                told = f"answered by proxy ARP with {speaker}'s MAC"
+                return f"{told}: {who}" if (who := _answerer(frame, decided_by)) else told
             return "answers for itself"
         return f"answers packet {self.cause[number]}" if number in self.cause else "sent"
+
+
+def _answerer(frame: Frame, decided_by: str) -> str:
+    """Who has answered in another's name, by where the answer was made and what the switch did with the question;
+    nothing if that is not known."""
+    if frame.machine != SWITCH or not decided_by:
+        return f"by {frame.machine}'s kernel" if frame.machine != SWITCH else ""
+    return "by the controller" if "to the controller" in decided_by else "by a flow of the switch itself"
 
 
 def _causes(packets: Sequence[Sequence[Sighting]]) -> dict[int, int]:

@@ -12,13 +12,16 @@ from emu.designs import make_plan, parse_design
 from emu.faults import FAULTS, fault_for
 from emu.live.breaking import Broken, build_broken
 from emu.model import Scenario
-from emu.walk.model import DELIVERED, DROPPED, Step
+from emu.walk.model import ANSWERED, DELIVERED, DROPPED, Step
 
 pytestmark = pytest.mark.live
 
 NET_UNREACHABLE, NO_ANSWER = "Destination Net Unreachable", "ping gave up after 5 s"
 NOBODY = "Destination Host Unreachable"
 """What ping says where nobody answered ARP."""
+
+
+AT_SWITCH = ("l2:proxy_arp=controller", "l2:proxy_arp=switch")
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,22 @@ CASES = (
          "no route back to 192.168.1.1: Network is unreachable", NO_ANSWER, "no frame with dir out"),
     Case("duplicate-mac", "bare", "switch:node-c-eth0", DROPPED, "dl_src=02:23:45:67:89:02", NOBODY,
          "no frame with arp.op 2"),
-    Case("proxy-mac", "l2", "node-b:cbr0", DROPPED, "no route to 10.0.3.2: Network is unreachable", NET_UNREACHABLE,
-         "arp.sha 02:23:45:67:89:02"),
-    Case("proxy-arp-off", "l2", "switch:node-a-eth0", DROPPED, "arp_tpa=10.0.0.0/16", NOBODY,
+    *(Case("proxy-mac", design, "node-b:cbr0", DROPPED, "no route to 10.0.3.2: Network is unreachable",
+           NET_UNREACHABLE, "arp.sha 02:23:45:67:89:02") for design in AT_SWITCH),
+    *(Case("proxy-arp-off", design, "switch:node-a-eth0", DROPPED, "arp_tpa=10.0.0.0/16", NOBODY,
+           "no frame with arp.op 2") for design in AT_SWITCH),
+    Case("proxy-arp-pvlan", "l2:proxy_arp=node", "node-c:cbr0", DROPPED, "node-c has no such address: silent", NOBODY,
          "no frame with arp.op 2"),
+    Case("bridge-filter", "l2:proxy_arp=node", "ctr-4:eth0", ANSWERED, "", "", "at node-a:eth0"),
     Case("no-forwarding", "l2", "node-c:cbr0", DROPPED, "does not forward what comes in by cbr0", NO_ANSWER,
          "at node-c:cbr0 no frame with dir out"),
     Case("no-forwarding", "routed", "node-c:eth0", DROPPED, "does not forward what comes in by eth0", NO_ANSWER,
          "at node-c:cbr0 no frame with dir out"),
+    Case("no-forwarding", "hostgw", "node-c:eth0", DROPPED, "does not forward what comes in by eth0", NO_ANSWER,
+         "at node-c:cbr0 no frame with dir out"),
+    Case("missing-route", "hostgw", "node-a:cbr0", DROPPED, "no route to 10.0.3.2: Network is unreachable",
+         NET_UNREACHABLE, "node-a: ip -j -4 route"),
+    Case("wrong-next-hop", "hostgw", "ctr-4:eth0", ANSWERED, "", "", "node-a: ip -j -4 route"),
     Case("no-forwarding", "overlay", "node-c:flannel.1", DROPPED, "does not forward what comes in by flannel.1",
          NO_ANSWER, "at node-c:cbr0 no frame with dir out"),
     Case("missing-route", "routed", "switch:node-a-eth0", DROPPED, "switch says network unreachable: 10.0.3.2",
@@ -72,7 +83,7 @@ CASES = (
 
 def build(case: Case) -> Broken:
     plan = make_plan(parse_design(case.design), Scenario())
-    return build_broken(plan, fault_for(case.design, case.name), parse_design(case.design).design.claims(plan))
+    return build_broken(plan, fault_for(plan, case.name), parse_design(case.design).design.claims(plan))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +112,7 @@ def test_every_fault_is_a_case() -> None:
 
 def test_the_claims_that_are_named_fail_and_only_they(case: Case, broken: Broken) -> None:
     """What rests on them is not judged, and names one of them or what rests on it; all others hold."""
-    assert broken.caught_by == fault_for(case.design, case.name).caught_by[case.design]
+    assert broken.caught_by == next(f for f in FAULTS if f.name == case.name).caught_by[case.design]
     spoilt = {*broken.caught_by}
     for verdict in broken.verdicts:
         claim = verdict.claim
@@ -128,21 +139,21 @@ def test_the_walk_ends_where_the_fault_is_and_says_why(case: Case, broken: Broke
     assert walk.differences
 
 
-def way_of_the_ping(builds: Mapping[Case, Future[Broken]], name: str) -> tuple[Step, ...]:
-    walk = next(future for case, future in builds.items() if case.name == name).result().walk
+def way_of_the_ping(builds: Mapping[Case, Future[Broken]], name: str, design: str) -> tuple[Step, ...]:
+    walk = next(future for case, future in builds.items() if (case.name, case.design) == (name, design)).result().walk
     return walk.way(next(packet for packet in walk.packets if packet.kind == "echo-request"))
 
 
 def test_a_neighbor_with_another_nodes_mac_is_a_detour(builds: Mapping[Case, Future[Broken]]) -> None:
     """Answered all the same: what travels to node-c is carried to node-b first, at the price of one more router."""
-    way = way_of_the_ping(builds, "wrong-neighbor")
+    way = way_of_the_ping(builds, "wrong-neighbor", "overlay")
     tunnels = [step.point for step in way if step.point.endswith("flannel.1")]
     assert tunnels == ["node-a:flannel.1", "node-b:flannel.1", "node-b:flannel.1", "node-c:flannel.1"]
     assert way[-1].frame.inner["ip.ttl"] == 61
 
 
 def test_a_wrong_next_hop_is_a_loop(builds: Mapping[Case, Future[Broken]]) -> None:
-    way = way_of_the_ping(builds, "wrong-next-hop")
+    way = way_of_the_ping(builds, "wrong-next-hop", "routed")
     at_node_b = [step for step in way if (step.point, step.frame.direction) == ("node-b:eth0", "in")]
     assert [step.frame.inner["ip.ttl"] for step in at_node_b] == [*range(62, 1, -2)]
     assert way[-1].frame.inner["ip.ttl"] == 1

@@ -275,7 +275,7 @@ def test_an_ordinary_user_is_told_how_missing_packages_come(copy: Copy) -> None:
     # With dpkg's records out of sight, no package is installed.
     done = copy.run("doctor", before="mount --bind /dev/null /var/lib/dpkg/status", prefix=AS_NOBODY)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "mininet nginx openvswitch-switch" in done.stderr
+    assert "mininet nftables nginx openvswitch-switch" in done.stderr
     assert done.stderr.endswith("sudo ./run doctor\n")
     assert not (copy.path / ".venv").exists()
 

@@ -110,7 +110,7 @@ def test_what_changed_and_what_decided_it(walks: dict[str, tuple[dict[str, Any],
     assert by_point["node-c", "veth-ctr-4", "out"]["decided_by"] == "cbr0 has aa:bb:cc:dd:e3:02 at veth-ctr-4"
     l2, _ = walks["l2"]
     proxied = next(step for step in l2["steps"] if "proxy ARP" in step["note"])
-    assert proxied["note"] == "answered by proxy ARP with node-c's MAC"
+    assert proxied["note"] == "answered by proxy ARP with node-c's MAC: by the controller"
     assert proxied["frame"]["arp"]["sha"] == "12:22:33:44:55:03"
     assert "arp_tpa=10.0.3.2" in proxied["decided_by"]
     gateway, _ = walks["routed"]
@@ -330,7 +330,8 @@ def test_a_request_that_sends_nothing_says_so(tmp_path: Path) -> None:
     [("overlay", "missing-fdb", "flannel.1 has no FDB entry"), ("l2", "proxy-mac", "network unreachable")],
 )
 def test_the_page_of_a_failed_walk_shows_where_it_failed(spec: str, fault: str, where: str, tmp_path: Path) -> None:
-    plan, broken = plan_of(spec), fault_for(spec, fault)
+    plan = plan_of(spec)
+    broken = fault_for(plan, fault)
     with Lab(broken.apply(plan)) as lab:
         walk, recording = trace(lab, *broken.probe(plan), broken.request)
         write_walk(tmp_path / "walk", walk, recording.frames, {})

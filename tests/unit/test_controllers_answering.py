@@ -9,8 +9,8 @@ import pytest
 
 from controllers.answering import answer, flows
 from controllers.learning import planned_flows, standing_flows
-from controllers.pipeline import CONTROLLER, FLOOD, Send
-from controllers.plan import Binding
+from controllers.pipeline import CONTROLLER, FLOOD, IN_PORT, Send
+from controllers.plan import BY_CONTROLLER, BY_SWITCH, Binding
 from controllers.wire import ARP_REPLY, Arp, Ethernet, arp_reply, parse_arp, parse_ethernet
 from tests.unit.test_controllers_fake_switch import FakeSwitch
 
@@ -58,14 +58,16 @@ def test_no_answer_to_a_group_address_or_to_rubbish() -> None:
     assert answer(BINDINGS, 1, b"") is None
 
 
-def switch() -> FakeSwitch:
+def switch(by: str = BY_CONTROLLER) -> FakeSwitch:
     stations = planned_flows({NODE_A: 1, CTR_1: 1, NODE_C: 3})
-    return FakeSwitch([*standing_flows(), *stations, *flows([IPv4Network("10.0.0.0/16")], BINDINGS.values())])
+    return FakeSwitch([*standing_flows(), *stations, *flows([IPv4Network("10.0.0.0/16")], BINDINGS.values(), by)])
+
+
+BROADCAST = {"eth_dst": "ff:ff:ff:ff:ff:ff", "eth_type": 0x0806}
 
 
 def asked(tpa: str, *, spa: str = "10.0.1.2", op: int = 1, port: int = 1, src: str = CTR_1) -> list[int]:
-    fields = {"arp_op": op, "arp_spa": spa, "arp_tpa": tpa}
-    return switch().ports(in_port=port, eth_src=src, eth_dst="ff:ff:ff:ff:ff:ff", eth_type=0x0806, **fields)
+    return switch().ports(in_port=port, eth_src=src, arp_op=op, arp_spa=spa, arp_tpa=tpa, **BROADCAST)
 
 
 def test_only_requests_that_may_be_answered_reach_the_controller() -> None:
@@ -73,9 +75,31 @@ def test_only_requests_that_may_be_answered_reach_the_controller() -> None:
     assert asked("10.0.3.9") == [], "unknown target: not flooded either"
     assert asked("10.0.1.2", spa="10.0.1.3") == [], "target behind the asking port"
     assert asked("10.0.3.2", spa="0.0.0.0") == [], "probe"
+    assert asked("10.0.3.2", spa="10.0.3.2") == [], "gratuitous"
     assert asked("192.168.1.3") == [FLOOD], "outside the networks: none of its business"
     assert asked("10.0.3.2", op=2) == [FLOOD], "replies pass"
     assert asked("10.0.3.2", port=3) == [], "a spoofed sender is dropped before"
+
+
+def test_the_switch_answers_by_itself_with_what_the_controller_would_say() -> None:
+    question = {"arp_op": 1, "arp_sha": CTR_1, "arp_spa": "10.0.1.2", "arp_tha": "00:00:00:00:00:00"}
+    asker = {"in_port": 1, "eth_src": CTR_1, **BROADCAST, **question}
+    ((port, _, said),) = switch(BY_SWITCH).outputs(**asker, arp_tpa="10.0.3.2")
+    told = Arp(said["arp_op"], said["arp_sha"], said["arp_spa"], said["arp_tha"], said["arp_tpa"])
+    reply = answer(BINDINGS, 1, frame(QUESTION))
+    assert reply is not None
+    assert (port, told) == (IN_PORT, parse_arp(reply.frame))
+    assert (said["eth_src"], said["eth_dst"]) == (NODE_C, CTR_1)
+    for why, change in SILENT.items():
+        assert switch(BY_SWITCH).ports(**{**asker, "arp_tpa": "10.0.3.2", **change}) == [], why
+
+
+SILENT = {
+    "unknown target": {"arp_tpa": "10.0.3.9"},
+    "target behind the asking port": {"arp_tpa": "10.0.1.2"},
+    "probe": {"arp_spa": "0.0.0.0"},
+    "gratuitous": {"arp_spa": "10.0.3.2"},
+}
 
 
 def test_a_reply_is_a_message_to_one_port() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from controllers import answering, learning, resolving, routing
+from controllers import answering, guarding, learning, resolving, routing
 from controllers.framework import choose, guarded
 from controllers.pipeline import (
     Add,
@@ -35,7 +35,7 @@ from controllers.pipeline import (
     match,
     message,
 )
-from controllers.plan import Binding, EgressMtu, Gateway, Neighbor, Route
+from controllers.plan import BY_CONTROLLER, BY_SWITCH, Binding, EgressMtu, Gateway, Neighbor, Route, Station
 from controllers.status import respond
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -55,7 +55,9 @@ FLOWS = [
     *learning.standing_flows(),
     *learning.planned_flows({NEIGHBOR.mac: 1}),
     *learning.station_flows("02:00:00:00:00:77", 3, learning.LEARNED, 300),
-    *answering.flows([IPv4Network("10.0.0.0/16")], [Binding("10.0.3.2", "12:22:33:44:55:03", 3)]),
+    *guarding.flows([Station("node-a", NEIGHBOR.mac, 1, (NEIGHBOR.ip,))]),
+    *(flow for by in (BY_CONTROLLER, BY_SWITCH)
+      for flow in answering.flows([IPv4Network("10.0.0.0/16")], [Binding("10.0.3.2", "12:22:33:44:55:03", 3)], by)),
     *routing.flows(GATEWAY),
     *resolving.standing_flows(replace(GATEWAY, neighbors=(replace(NEIGHBOR, mac=None),))),
 ]
@@ -237,7 +239,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "routing", "resolving", "describe")
+PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "guarding", "routing", "resolving", "describe")
 
 
 @pytest.mark.parametrize("path", sorted(CONTROLLERS.glob("*.py")), ids=lambda path: path.stem)
@@ -252,8 +254,9 @@ def test_who_knows_whom(path: Path) -> None:
 
 
 def test_the_page_shows_the_tables_as_they_are() -> None:
-    from controllers.describe import gateway_example, switch_example
+    from controllers.describe import gateway_example, responder_example, switch_example
 
     page = (REPOSITORY / "docs" / "controllers.md").read_text(encoding="utf-8")
     assert switch_example() in page, "python -m controllers.describe prints the tables"
+    assert responder_example() in page, "python -m controllers.describe prints the tables"
     assert gateway_example() in page, "python -m controllers.describe prints the tables"

@@ -14,7 +14,7 @@ from controllers.plan import Binding, Control, EgressMtu, Gateway, Neighbor, Pla
 L2: dict[str, Any] = {
     "apps": ["l2_switch", "proxy_arp"],
     "dpid": 1,
-    "stations": [{"name": "node-a", "mac": "12:22:33:44:55:01", "port": 1}],
+    "stations": [{"name": "node-a", "mac": "12:22:33:44:55:01", "port": 1, "speaks_for": ["192.168.1.1"]}],
     "proxy_arp": {
         "networks": ["10.0.0.0/16"],
         "bindings": [{"ip": "10.0.3.2", "mac": "12:22:33:44:55:03", "port": 3}],
@@ -40,7 +40,7 @@ def test_a_plan_is_read_and_what_is_not_ours_is_left_alone() -> None:
     assert parse({"control": L2, "nodes": 4, "surplus": [object()]}) == Control(
         ("l2_switch", "proxy_arp"),
         1,
-        (Station("node-a", "12:22:33:44:55:01", 1),),
+        (Station("node-a", "12:22:33:44:55:01", 1, ("192.168.1.1",)),),
         ProxyArp((IPv4Network("10.0.0.0/16"),), (Binding("10.0.3.2", "12:22:33:44:55:03", 3),)),
     )
     neighbor, route = Neighbor("192.168.1.1", "12:22:33:44:55:01", 1), Route(IPv4Network("10.0.1.0/24"), "192.168.1.1")

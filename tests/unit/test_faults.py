@@ -28,8 +28,13 @@ CHANGES = {
     ("deaf", "bare"): {("node-c", "sysctls")},
     ("prefix-length", "bare"): {("node-c", "addresses"), ("node-c", "routes")},
     ("duplicate-mac", "bare"): {("node-c", "devices")},
-    ("proxy-mac", "l2"): {("control", "proxy_arp")},
-    ("proxy-arp-off", "l2"): {("control", "proxy_arp")},
+    **{(name, f"l2:proxy_arp={answerer}"): {("control", "proxy_arp")}
+       for name in ("proxy-mac", "proxy-arp-off") for answerer in ("controller", "switch")},
+    ("proxy-arp-pvlan", "l2:proxy_arp=node"): {("node-c", "devices")},
+    ("bridge-filter", "l2:proxy_arp=node"): {("node-c", "filters")},
+    ("no-forwarding", "hostgw"): {("node-c", "sysctls")},
+    ("missing-route", "hostgw"): {("node-a", "routes")},
+    ("wrong-next-hop", "hostgw"): {("node-a", "routes")},
     ("no-forwarding", "l2"): {("node-c", "sysctls")},
     ("no-forwarding", "routed"): {("node-c", "sysctls")},
     ("no-forwarding", "overlay"): {("node-c", "sysctls")},
@@ -76,6 +81,7 @@ def test_the_controllers_take_what_they_are_told(fault: Fault, design: str) -> N
 def test_claims_of_the_design_catch_it(fault: Fault, design: str) -> None:
     plan = plan_of(design)
     claims = {claim.id for claim in parse_design(design).design.claims(plan)}
+    assert fault.catchers(plan) == fault.caught_by[design]
     assert fault.caught_by[design]
     assert {*fault.caught_by[design]} <= claims
 
@@ -90,13 +96,27 @@ def test_it_is_told_in_the_plans_own_names_and_shown_between_its_machines(fault:
 
 
 def test_sentences() -> None:
-    assert fault_for("l2", "proxy-mac").sentence(plan_of("l2")) == "the controller answers for ctr-4 with node-b's MAC"
-    missing = [fault_for(design, "missing-route").sentence(plan_of(design)) for design in ("routed", "overlay")]
+    def sentence(design: str, name: str) -> str:
+        return fault_for(plan_of(design), name).sentence(plan_of(design))
+
+    assert sentence("l2", "proxy-mac") == "the controller answers for ctr-4 with node-b's MAC"
+    assert sentence("l2:proxy_arp=switch", "proxy-arp-off") == "the switch has no binding for ctr-4"
+    missing = [sentence(design, "missing-route") for design in ("routed", "overlay")]
     assert missing == [f"{who} has no route to node-c's pod subnet" for who in ("the gateway", "node-a")]
 
 
 def test_every_design_has_something_to_break() -> None:
-    assert {design for _, design in BUILDS} == {*all_designs()}
+    assert {design.partition(":")[0] for _, design in BUILDS} == {*all_designs()}
+
+
+def test_a_fact_is_offered_where_there_is_such_a_thing() -> None:
+    """With the node's kernel answering there is no binding to break; with another, no filter."""
+    for answerer, offered in (("controller", True), ("switch", True), ("node", False)):
+        plan = plan_of(f"l2:proxy_arp={answerer}")
+        assert {fault.name for fault in FAULTS if fault.catchers(plan)} == {
+            "no-forwarding",
+            *(("proxy-mac", "proxy-arp-off") if offered else ("proxy-arp-pvlan", "bridge-filter")),
+        }
 
 
 def test_names_are_there_once() -> None:
@@ -105,8 +125,8 @@ def test_names_are_there_once() -> None:
 
 
 def test_an_unknown_fact_is_told_with_those_the_design_has() -> None:
-    with pytest.raises(UsageError, match="l2 has no fact 'missing-fdb' to break; it has: proxy-mac, proxy-arp-off, no"):
-        fault_for("l2", "missing-fdb")
+    with pytest.raises(UsageError, match=r"has no fact 'missing-fdb' to break; it has: proxy-mac, proxy-arp-off, no"):
+        fault_for(plan_of("l2"), "missing-fdb")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +134,7 @@ def test_an_unknown_fact_is_told_with_those_the_design_has() -> None:
     [(Scenario(nodes=2, containers=1), "takes three nodes"), (Scenario(nodes=3, containers=0), "takes containers")],
 )
 def test_scenarios_without_the_machines_it_takes(scenario: Scenario, words: str) -> None:
-    fault, plan = fault_for("overlay", "missing-fdb"), plan_of("overlay", scenario)
+    fault, plan = fault_for(plan_of("overlay"), "missing-fdb"), plan_of("overlay", scenario)
     for use in (fault.apply, fault.probe, fault.sentence):
         with pytest.raises(UsageError, match=words):
             use(plan)
@@ -125,12 +145,12 @@ def test_exercises_break_what_is_there_and_quote_how_it_is_told(sheet: Path) -> 
     text = sheet.read_text()
     commands = re.findall(r"check (\S+) --break (\S+)", text)
     assert commands
-    told = [fault_for(design, name).sentence(plan_of(design)) for design, name in commands]
+    told = [fault_for(plan_of(design), name).sentence(plan_of(design)) for design, name in commands]
     assert sorted(re.findall(r"^    broken: (.*)$", text, re.MULTILINE)) == sorted(told)
 
 
 def test_a_mac_that_two_have_is_called_the_same_by_all() -> None:
-    broken = fault_for("bare", "duplicate-mac").apply(plan_of("bare"))
+    broken = fault_for(plan_of("bare"), "duplicate-mac").apply(plan_of("bare"))
     mac = broken.by_name["node-b"].devices[0].mac
     assert broken.by_name["node-c"].devices[0].mac == mac
     assert topology(broken).owner_of_mac[mac] == Realms(broken).of_mac(mac)[1] == "node-b"
@@ -139,7 +159,7 @@ def test_a_mac_that_two_have_is_called_the_same_by_all() -> None:
 def test_a_wrong_neighbor_leads_into_the_other_nodes_tunnel() -> None:
     """With another node's MAC in the neighbor table its FDB entry, which is right, is the one that is used."""
     plan = plan_of("overlay")
-    node = fault_for("overlay", "wrong-neighbor").apply(plan).by_name["node-a"]
+    node = fault_for(plan, "wrong-neighbor").apply(plan).by_name["node-a"]
     neighbors = {neighbor.address: neighbor.mac for neighbor in node.neighbors}
     assert neighbors["10.0.3.0"] == neighbors["10.0.2.0"]
     assert {entry.mac: entry.destination for entry in node.fdb}[neighbors["10.0.3.0"]] == "192.168.1.2"

@@ -115,6 +115,9 @@ def test_the_decks_addresses() -> None:
         ("l2", "ctr-1", "node-c", 63),
         ("routed", "ctr-1", "ctr-4", 61),
         ("routed", "node-a", "node-c", 63),
+        ("hostgw", "ctr-1", "ctr-4", 62),
+        ("hostgw", "ctr-1", "node-c", 63),
+        ("hostgw", "node-a", "node-c", 64),
         ("overlay", "ctr-1", "ctr-4", 62),
         ("overlay", "node-a", "node-c", 64),
     ],
@@ -209,7 +212,7 @@ def test_a_scenario_that_cannot_be(scenario: dict[str, object], words: str) -> N
     ("text", "words"),
     [
         ("star", ["no design 'star'", "bare"]),
-        ("l2:proxy_arp=node", ["proxy_arp=node is not built yet"]),
+        ("flat", ["'flat' is not built yet"]),
         ("l2:proxy_arp=nobody", ["proxy_arp takes controller|switch|node"]),
         ("overlay:colour=red,backend=udp", ["'colour=red'", "backend=udp is not built yet"]),
         ("routed:routes=static,routes=static", ["given twice"]),
@@ -249,7 +252,7 @@ def test_an_optional_parameter_is_in_the_name_where_it_is_given() -> None:
 
 def test_all_mistakes_at_once() -> None:
     problems = ["one of the scenario"]
-    assert plans_for(["star", "bare", "l2:a=b", "hostgw"], Scenario(), problems) == ()
+    assert plans_for(["star", "bare", "l2:a=b", "flat"], Scenario(), problems) == ()
     assert len(problems) == 4
 
 

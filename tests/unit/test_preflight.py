@@ -97,6 +97,24 @@ def test_what_links_need_is_missed_before_anything_is_built(
     assert all(said.startswith(start) for said, start in zip(sentences, missing, strict=True))
 
 
+NO_BRIDGE_FAMILY = "Error: Could not process rule: Operation not supported"
+
+
+@pytest.mark.parametrize(("tools", "error", "sentences"), [
+    (TOOLS, "", []),
+    (TOOLS, NO_BRIDGE_FAMILY, [f"filter nftables: this kernel cannot ({NO_BRIDGE_FAMILY})"]),
+    ({*TOOLS} - {"nft"}, "sh: 1: nft: not found", ["filter nftables: nft is not installed; mend: sudo ./run doctor"]),
+])
+def test_filters_of_bridges_take_nft_and_a_kernel_that_has_the_family(
+    tools: set[str], error: str, sentences: list[str]
+) -> None:
+    readings = replace(DEBIAN_12, trials={**DEBIAN_12.trials, "nftables": error}, tools=dict.fromkeys(tools, "1.0"))
+    machine = judge(readings)
+    assert missing_for(machine, "auto", "auto", filters=True) == sentences
+    assert missing_for(machine, "auto", "auto") == main_job_missing(machine) == []
+    assert machine.finding("filter nftables").rules_out == ("l2:proxy_arp=node" if sentences else "")
+
+
 def test_a_tool_that_no_verb_needs_does_not_stop_the_main_job() -> None:
     assert main_job_missing(without(DEBIAN_12, "bird")) == []
     assert main_job_missing(without(DEBIAN_12, "nginx")) == ["tool nginx: not installed; mend: sudo ./run doctor"]
@@ -184,6 +202,7 @@ def test_no_tree_is_explained_by_the_last_word_on_standard_error() -> None:
     ("ping from iputils 20221126\n", "20221126"),
     ("nginx version: nginx/1.22.1\n", "1.22.1"),
     ("sockperf, version 3.7-no.git\n   compiled 2021-08-23\n", "3.7"),
+    ("nftables v1.0.6 (Lester Gooch #5)\n", "1.0.6"),
     ("\n", "present"),
 ])
 def test_versions_as_the_tools_print_them(printed: str, version: str) -> None:

@@ -1,0 +1,81 @@
+"""A lab's controller: a process of its own, spoken to over its status socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from emu.errors import LabError
+from emu.live.process import wait_until
+from emu.live.vswitch import CONTROLLER_ADDRESS
+from emu.model import Plan
+
+START_DEADLINE_S = 180.0
+"""Controllers take a second or two to start, in an emulated machine half a minute."""
+
+
+class Controller:
+    """``python -m controllers`` for a plan, with its files in ``folder``."""
+
+    def __init__(self, plan: Plan, sdn: str, folder: Path) -> None:
+        self._socket, self._log, plan_file = folder / "controller.sock", folder / "controller.log", folder / "plan.json"
+        plan_file.write_text(plan.to_json())
+        self._argv = (sys.executable, "-m", "controllers", "--plan", str(plan_file), "--listen", CONTROLLER_ADDRESS,
+                      "--status", str(self._socket), "--sdn", sdn, *plan.control.apps)
+        self._process = self._popen()
+
+    @property
+    def pid(self) -> int:
+        """Its process number inside the lab."""
+        return self._process.pid
+
+    def restart(self) -> None:
+        """Start it anew after ``kill``."""
+        self._process = self._popen()
+
+    def _popen(self) -> subprocess.Popen[bytes]:
+        with open(self._log, "wb") as log:
+            return subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                    start_new_session=True)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+
+    def wait_listening(self) -> None:
+        """Return when switches can connect; ``LabError`` if it ended instead."""
+        wait_until("the controller to listen", self._listens, START_DEADLINE_S)
+
+    def wait_ready(self) -> None:
+        """Return when the switch has all that is planned, and nothing stale."""
+        wait_until("the controller to have set up the switch", lambda: bool(self.ask("status")["ready"]),
+                   START_DEADLINE_S)
+
+    def wait_parted(self) -> None:
+        """Return when no switch is connected."""
+        wait_until("the connection to end", lambda: not self.ask("status")["connected"], START_DEADLINE_S)
+
+    def _listens(self) -> bool:
+        if self._process.poll() is not None:
+            log = self._log.read_text(errors="replace").strip().splitlines()
+            raise LabError(f"the controller ended with status {self._process.returncode}: {' | '.join(log[-3:])}")
+        try:
+            return bool(self.ask("status"))
+        except OSError:  # not yet
+            return False
+
+    def ask(self, operation: str) -> dict[str, Any]:
+        """What it answers to an operation of its status socket (``docs/controllers.md``)."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(START_DEADLINE_S)
+            asking.connect(str(self._socket))
+            with asking.makefile("rw") as stream:
+                stream.write(json.dumps({"op": operation}) + "\n")
+                stream.flush()
+                answer: dict[str, Any] = json.loads(stream.readline())
+        return answer
