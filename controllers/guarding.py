@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from controllers.learning import PLANNED
 from controllers.pipeline import Cookie, Fields, Flow, Kind, L2Table, Owner, match
 from controllers.plan import Station
 from controllers.wire import ETH_TYPE_ARP, NO_ADDRESS
@@ -34,7 +35,7 @@ def flows(stations: Iterable[Station]) -> list[Flow]:
         own = {"in_port": station.port, "eth_src": station.mac, **speaks}
         for ip in (*station.speaks_for, NO_ADDRESS):
             said = match(arp_spa=ip, **own)
-            result.append(Flow(table, _TRUE, said, SPOOFED, goto=L2Table.ARP, purpose="it may speak for this address"))
+            result.append(Flow(table, _TRUE, said, PLANNED, goto=L2Table.ARP, purpose="it may speak for this address"))
         claimed.update(station.speaks_for)
         says, sends = match(**speaks), match(eth_type=ETH_TYPE_ARP, eth_src=station.mac)
         result.append(Flow(table, _OTHERS_MAC, says, SPOOFED, purpose="spoofed: its MAC, not its port or address"))

@@ -16,7 +16,7 @@ from emu.live.vswitch import BRIDGE
 
 FLOWS = 64
 MODULES = {"ryu": "ryu", "os-ken": "os_ken"}
-STRANGER = "02:00:00:00:00:77"
+STRANGER, STRANGE = "02:00:00:00:00:77", "10.0.3.77"
 GROUP = "dl_src=01:00:00:00:00:00/01:00:00:00:00:00"
 
 
@@ -75,8 +75,15 @@ def nothing_lost(lab: Lab) -> Iterator[None]:
 def learn(lab: Lab) -> None:
     """Have the controller learn a station that no plan knows, where it learns at all."""
     if lab.plan.design == "l2":
-        lab["ctr-6"].run(["ip", "link", "set", "eth0", "address", STRANGER])
-        lab["ctr-6"].run(["ping", "-c", "1", "-W", "20", lab.plan.address("ctr-1")])
+        mac = lab.plan.container_of["ctr-6"].mac
+        for words in (
+            ("ip", "link", "set", "eth0", "address", STRANGER),
+            ("ip", "address", "add", STRANGE, "dev", "eth0"),
+            ("ping", "-c", "1", "-W", "1", "-I", STRANGE, lab.plan.address("ctr-1")),
+            ("ip", "address", "del", STRANGE, "dev", "eth0"),
+            ("ip", "link", "set", "eth0", "address", mac),
+        ):
+            lab["ctr-6"].run(words)
         wait_until("a stranger to be learned", lambda: STRANGER in str(lab.controller()["learned"]))
         wait_until("its flows", lambda: sum(STRANGER in line for line in lab.flows()) == 2)
 
