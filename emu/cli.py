@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--precision", metavar="SHARE", help="more blocks until each ratio to bare in steady state is "
                          "known to within SHARE, as in 2%%")
     compare.add_argument("--max-time", metavar="MINUTES", help="how long --precision may take (default: the profile's)")
+    compare.add_argument("--fresh-labs", action="store_true", help="measure every block in labs of its own")
     compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
     compare.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out DIR")
     report = verb("report", "redraw report and plots of a result folder from its stored samples")

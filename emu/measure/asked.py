@@ -23,7 +23,8 @@ from emu.output import refuse_impossible
 class Comparison:
     """A comparison that can be made: ``plans`` of one scenario under ``workloads``, written into ``out``.
 
-    ``goal``: more blocks than the profile's until it is met. ``interrupted``: the run in ``out`` that goes on.
+    ``goal``: more blocks than the profile's until it is met. ``fresh_labs``: labs of its own for every block.
+    ``interrupted``: the run in ``out`` that goes on.
     """
 
     plans: tuple[Plan, ...]
@@ -31,16 +32,19 @@ class Comparison:
     profile: Profile
     out: Path
     goal: Goal | None = None
+    fresh_labs: bool = False
     interrupted: Stored | None = None
 
     def entry(self) -> dict[str, Any]:
         """What was asked for, as ``run.json`` has it."""
         return {"scenario": asdict(self.plans[0].scenario), "profile": asdict(self.profile),
-                "workloads": list(self.workloads), "precision": self.goal.entry() if self.goal else None}
+                "workloads": list(self.workloads), "precision": self.goal.entry() if self.goal else None,
+                "fresh_labs": self.fresh_labs}
 
 
 def comparison_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, out: Path,
-                  problems: Sequence[str] = (), *, resume: bool = False, goal: Goal | None = None) -> Comparison:
+                  problems: Sequence[str] = (), *, resume: bool = False, goal: Goal | None = None,
+                  fresh_labs: bool = False) -> Comparison:
     """What is asked for, in the words of the command line. ``resume``: to go on with the interrupted run in ``out``.
 
     Raises ``UsageError`` naming the ``problems`` found before and everything else that is wrong.
@@ -70,7 +74,7 @@ def comparison_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str,
         found += error.problems
     if found:
         raise UsageError(*found)
-    asked = Comparison(tuple(plans), in_order(chosen), PROFILES[profile], out, goal, stored)
+    asked = Comparison(tuple(plans), in_order(chosen), PROFILES[profile], out, goal, fresh_labs, stored)
     if stored:
         check_interrupted(stored, asked.entry(), [plan.spec for plan in plans])
     return asked

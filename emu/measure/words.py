@@ -202,6 +202,11 @@ def _link(scenario: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def labs_text(run: Mapping[str, Any]) -> str:
+    """In what labs blocks were measured."""
+    return "fresh ones for each block" if run.get("fresh_labs") else "the same ones in all blocks"
+
+
 def conditions(run: Mapping[str, Any]) -> str:
     """Under what conditions a run was measured, in one line."""
     scenario = run["scenario"]

@@ -32,7 +32,7 @@ def compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) 
     goal = _goal(arguments, problems)
     resume = arguments.resume and arguments.out is not None
     asked = comparison_of(plans, workloads, arguments.profile, folder_for(arguments), problems,
-                          resume=resume, goal=goal)
+                          resume=resume, goal=goal, fresh_labs=arguments.fresh_labs)
     folder = compare(asked, ["emu", *sys.argv[1:]], Progress(sys.stderr))
     _tell(folder)
     return 0
