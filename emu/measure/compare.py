@@ -33,8 +33,8 @@ from emu.measure.stats import level_of
 from emu.measure.summary import REFERENCE
 from emu.measure.trust import CONTROL
 from emu.measure.usage import record
-from emu.measure.workloads import Workload, in_order, parse_workload, workloads_named
-from emu.model import UNSHAPED, Plan
+from emu.measure.workloads import Workload, in_order, parse_workload, trial_s, workloads_named
+from emu.model import UNSHAPED, Plan, Scenario
 from emu.output import refuse_impossible
 
 REPORT_S = 8.0
@@ -42,6 +42,9 @@ REPORT_S = 8.0
 
 BUDGET_REPEATS, BUDGET_S = 100, 2.5
 """Captured pings of each design's latency budget, and about how long one takes, for the time left that is told."""
+
+BRING_UP_S, LINKS_S = 3.0, 4.0
+"""About how long labs take to come up side by side, and the measuring of a design's links where they are shaped."""
 
 ABORT_AGAIN_S = 0.1
 """How often labs that come up are ended anew: one may have had nothing yet that could be ended."""
@@ -54,17 +57,13 @@ def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, o
     chosen = _parse(workloads, problems)
     problems += [f"workload '{name}' is named twice" for name in _repeated([workload.name for workload in chosen])]
     problems += [f"design '{spec}' is named twice" for spec in _repeated([plan.spec for plan in plans])]
-    problems += [f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
-                 for plan in plans if plan.endpoints is None]
-    problems += [f"{workload.name}: in this scenario {plan.spec} has only {len(found)} on other nodes than the receiver"
-                 for workload in chosen for plan in plans if plan.endpoints is not None
-                 and len(found := senders(plan, workload.senders)) < workload.senders]
+    problems += unmeasurable(plans, chosen)
     if goal and plans and (len(plans) < 2 or REFERENCE not in [plan.design for plan in plans]):
         problems.append(f"--precision is about ratios to {REFERENCE}: name it and another design")
     if goal and chosen and all(workload.cold for workload in chosen):
         problems.append("--precision is about steady state: name a workload that is not cold")
     if profile not in PROFILES:
-        problems.append(f"there is no profile '{profile}'; there are: {', '.join(PROFILES)}")
+        problems.append(no_profile(profile))
     try:
         if not resume:
             refuse_impossible(out)
@@ -74,6 +73,31 @@ def problems_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str, o
     except UsageError as error:
         problems += error.problems
     return problems
+
+
+def unmeasurable(plans: Sequence[Plan], workloads: Sequence[Workload]) -> list[str]:
+    """What the plans of a scenario lack for what is to be measured in them."""
+    return [
+        *(f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
+          for plan in plans if plan.endpoints is None),
+        *(f"{workload.name}: in this scenario {plan.spec} has only {len(found)} on other nodes than the receiver"
+          for workload in workloads for plan in plans if plan.endpoints is not None
+          and len(found := senders(plan, workload.senders)) < workload.senders),
+    ]
+
+
+def no_profile(name: str) -> str:
+    """The complaint about a profile that there is not."""
+    return f"there is no profile '{name}'; there are: {', '.join(PROFILES)}"
+
+
+def expected_run_s(specs: Sequence[str], scenario: Scenario, workloads: Sequence[Workload], profile: Profile) -> float:
+    """About how long a whole comparison of designs takes, in seconds."""
+    labs = len(specs) + (REFERENCE in specs)
+    block_s = labs * sum(trial_s(workload, profile.lengths) for workload in workloads)
+    shaped = bool(scenario.links) or scenario.shape_of("") != UNSHAPED
+    links_s = LINKS_S * len(specs) * shaped
+    return BRING_UP_S + links_s + profile.blocks * block_s + BUDGET_S * len(specs) + REPORT_S
 
 
 def _parse(texts: Sequence[str], problems: list[str]) -> list[Workload]:
