@@ -53,17 +53,13 @@ def comparison_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str,
     chosen = _parse(workloads, found)
     found += [f"workload '{name}' is named twice" for name in _repeated([workload.name for workload in chosen])]
     found += [f"design '{spec}' is named twice" for spec in _repeated([plan.spec for plan in plans])]
-    found += [f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
-              for plan in plans if plan.endpoints is None]
-    found += [f"{workload.name}: in this scenario {plan.spec} has only {len(others)} on other nodes than the receiver"
-              for workload in chosen for plan in plans if plan.endpoints is not None
-              and len(others := senders(plan, workload.senders)) < workload.senders]
+    found += unmeasurable(plans, chosen)
     if goal and plans and (len(plans) < 2 or REFERENCE not in [plan.design for plan in plans]):
         found.append(f"--precision is about ratios to {REFERENCE}: name it and another design")
     if goal and chosen and all(workload.cold for workload in chosen):
         found.append("--precision is about steady state: name a workload that is not cold")
     if profile not in PROFILES:
-        found.append(f"there is no profile '{profile}'; there are: {', '.join(PROFILES)}")
+        found.append(no_profile(profile))
     stored = None
     try:
         if resume:
@@ -78,6 +74,22 @@ def comparison_of(plans: Sequence[Plan], workloads: Sequence[str], profile: str,
     if stored:
         check_interrupted(stored, asked.entry(), [plan.spec for plan in plans])
     return asked
+
+
+def unmeasurable(plans: Sequence[Plan], workloads: Sequence[Workload]) -> list[str]:
+    """What the plans of a scenario lack for what is to be measured in them."""
+    return [
+        *(f"{plan.spec}: in this scenario there are no two endpoints on two nodes to measure between"
+          for plan in plans if plan.endpoints is None),
+        *(f"{workload.name}: in this scenario {plan.spec} has only {len(found)} on other nodes than the receiver"
+          for workload in workloads for plan in plans if plan.endpoints is not None
+          and len(found := senders(plan, workload.senders)) < workload.senders),
+    ]
+
+
+def no_profile(name: str) -> str:
+    """The complaint about a profile that there is not."""
+    return f"there is no profile '{name}'; there are: {', '.join(PROFILES)}"
 
 
 def _parse(texts: Sequence[str], problems: list[str]) -> list[Workload]:

@@ -16,7 +16,7 @@ from emu.errors import EmuError, LabError
 from emu.live.cpu import look
 from emu.live.lab import choose
 from emu.measure.asked import Comparison
-from emu.measure.blocks import MOST_BLOCKS, Trial, expected_s, plan_trials
+from emu.measure.blocks import MOST_BLOCKS, Profile, Trial, expected_s, plan_trials
 from emu.measure.budget import Budget, document
 from emu.measure.budget_run import measure_budget
 from emu.measure.budget_view import FILE as BUDGET_FILE
@@ -34,14 +34,26 @@ from emu.measure.summary import REFERENCE
 from emu.measure.trust import CONTROL
 from emu.measure.usage import record
 from emu.measure.verdict import measured_labs
-from emu.measure.workloads import trial_s
-from emu.model import Plan
+from emu.measure.workloads import Workload, trial_s
+from emu.model import UNSHAPED, Plan, Scenario
 
 REPORT_S = 8.0
 """About how long plots and report take, for the time left that is told."""
 
+BRING_UP_S, LINKS_S = 3.0, 4.0
+"""About how long labs take to come up side by side, and the measuring of a design's links where they are shaped."""
+
 BUDGET_REPEATS, BUDGET_S = 100, 2.5
 """Captured pings of each design's latency budget, and about how long one takes, for the time left that is told."""
+
+
+def expected_run_s(specs: Sequence[str], scenario: Scenario, workloads: Sequence[Workload], profile: Profile) -> float:
+    """About how long a whole comparison of designs takes, in seconds."""
+    labs = len(specs) + (REFERENCE in specs)
+    block_s = labs * sum(trial_s(workload, profile.lengths) for workload in workloads)
+    shaped = bool(scenario.links) or scenario.shape_of("") != UNSHAPED
+    links_s = LINKS_S * len(specs) * shaped
+    return BRING_UP_S + links_s + profile.blocks * block_s + BUDGET_S * len(specs) + REPORT_S
 
 
 def compare(asked: Comparison, argv: Sequence[str], progress: Progress) -> Path:

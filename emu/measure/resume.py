@@ -28,7 +28,7 @@ def check_interrupted(stored: Stored, asked: Mapping[str, Any], specs: Sequence[
     problems = _problems(before, asked, PLANNED)
     designs = [design["spec"] for design in stored.run["designs"]]
     if designs != list(specs):
-        problems.append(_differs("designs", " ".join(designs), " ".join(specs)))
+        problems.append(changed("designs", " ".join(designs), " ".join(specs)))
     if problems:
         raise UsageError(*problems)
 
@@ -61,7 +61,7 @@ def go_on(stored: Stored, now: Mapping[str, Any], trials: Sequence[Trial],
 
 def _problems(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     found = differences({key: before.get(key) for key in keys}, {key: now.get(key) for key in keys})
-    return [_differs(*difference) for difference in found]
+    return [changed(*difference) for difference in found]
 
 
 def differences(before: object, now: object) -> Iterator[tuple[str, Any, Any]]:
@@ -78,7 +78,8 @@ def _differences(before: object, now: object, where: str) -> Iterator[tuple[str,
         yield where, before, now
 
 
-def _differs(what: str, before: object, now: object) -> str:
+def changed(what: str, before: object, now: object) -> str:
+    """The complaint about what is not as it was."""
     return f"--resume: {what} was {before} when the run began and is {now} now"
 
 
