@@ -57,7 +57,7 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
         if room < scenario.node_count:
             problems.append(("node_cidr", f"--node-cidr {nodes} has room for {room} nodes, not {scenario.node_count}"))
     if pods and scenario.containers_per_node >= 0 and scenario.node_count >= 2:
-        problems += [("pod_cidr", problem) for problem in _pod_problems(scenario, pods)]
+        problems += _pod_problems(scenario, pods)
     return problems
 
 
@@ -105,19 +105,17 @@ def _network(field: str, text: str, problems: list[tuple[str, str]]) -> IPv4Netw
     return network
 
 
-def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[str]:
+def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[tuple[str, str]]:
     count = scenario.containers_per_node
     prefix = pod_subnet_prefix(count)
     if 32 - prefix > LARGEST_SUBNET_BITS:
         most = 2**LARGEST_SUBNET_BITS - FIRST_CONTAINER - RESERVED_AT_END
-        return [f"--containers {count}: at most {most} on a node"]
+        return [("containers", f"--containers {count}: at most {most} on a node")]
     room = sum(1 for _ in islice(pod_subnets(str(pods), count), scenario.node_count))
     # The deck numbers a node's pods 10.0.X.0/24. Larger pod subnets are for networks wider than the deck's.
     if room < scenario.node_count or (prefix < DECK_SUBNET_PREFIX and pods.prefixlen >= DECK_POD_PREFIX):
-        return [
-            f"--pod-cidr {pods} is too small for {scenario.node_count} nodes with {count} containers each:"
-            " a wider one is needed"
-        ]
+        return [("pod_cidr", f"--pod-cidr {pods} is too small for {scenario.node_count} nodes with {count} containers"
+                             " each: a wider one is needed")]
     return []
 
 

@@ -78,9 +78,14 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--precision", metavar="SHARE", help="more blocks until each ratio to bare in steady state is "
                          "known to within SHARE, as in 2%%")
     compare.add_argument("--max-time", metavar="MINUTES", help="how long --precision may take (default: the profile's)")
-    compare.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
-    compare.add_argument("--resume", action="store_true", help="go on with the interrupted run in --out DIR")
-    report = verb("report", "redraw report and plots of a result folder from its stored samples")
+    compare.add_argument("--fresh-labs", action="store_true", help="measure every block in labs of its own")
+    sweep = verb("sweep", "compare at every point of a grid of parameters, from one file, and draw curves")
+    sweep.add_argument("file", type=Path, metavar="FILE.yaml", help="designs, workloads, profile, scenario options, "
+                       "and what is swept, as in 'sweep: {mtu: [1500, 9000]}'")
+    for sub in (compare, sweep):
+        sub.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
+        sub.add_argument("--resume", action="store_true", help="go on with what was interrupted in --out DIR")
+    report = verb("report", "redraw report and plots of a run or a sweep from its stored samples")
     report.add_argument("folder", type=Path, metavar="DIR")
     export = verb("export", "write a run's samples as CSV and for flent, into its folder")
     export.add_argument("folder", type=Path, metavar="DIR")

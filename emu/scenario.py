@@ -15,6 +15,7 @@ import yaml
 from emu.checks import scenario_problems
 from emu.errors import UsageError
 from emu.model import Scenario, Shape
+from emu.yamlfile import InFile, read_entries
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,6 @@ OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class _InFile:
-    """A value and where it stands."""
-
-    value: Any
-    file: Path
-    line: int
-
-
 BY_FIELD = {option.field: option for option in OPTIONS}
 
 
@@ -98,10 +90,9 @@ def read(given: Mapping[str, Any], file: Path | None = None) -> tuple[Scenario, 
     or are not built yet, and values that cannot be or do not fit each other. What is given wins over the file.
     """
     problems: list[str] = []
-    values, lines = _read_file(file, problems) if file else ({}, {})
-    good = _good_values(values, problems) | _good_values(given, problems)
-    scenario = Scenario(**good)
-    named = {line_of: f"{file}:{line}: " for line_of, line in lines.items() if given.get(line_of) is None}
+    values = read_entries(file, "scenario file", "'option: value' lines", problems) if file else {}
+    scenario = Scenario(**(readable(values, problems) | readable(given, problems)))
+    named = {field_of(key): value.where for key, value in values.items() if given.get(field_of(key)) is None}
     for option, problem in scenario_problems(scenario):
         problems.append(named.get(option, "") + problem)
     return scenario, problems
@@ -115,19 +106,24 @@ def from_mapping(values: Mapping[str, Any]) -> Scenario:
     return scenario
 
 
-def _good_values(values: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The values that can be read, by field; the others' mistakes are added to ``problems``."""
+def field_of(key: str) -> str:
+    """The name of an option in Python, from how it is written."""
+    return key.replace("-", "_")
+
+
+def readable(values: Mapping[str, Any], problems: list[str], besides: str = "") -> dict[str, Any]:
+    """The values that can be read, by field; the others' mistakes are added to ``problems``. ``besides``: what may be
+    given in the same place and is no scenario option, in words."""
     good: dict[str, Any] = {}
     for key, value in values.items():
-        field = str(key).replace("-", "_")
-        where = f"{value.file}:{value.line}: " if isinstance(value, _InFile) else ""
-        plain = value.value if isinstance(value, _InFile) else value
-        option = BY_FIELD.get(field)
+        where = value.where if isinstance(value, InFile) else ""
+        plain = value.value if isinstance(value, InFile) else value
+        option = BY_FIELD.get(field_of(key))
         if option is None:
             known = ", ".join(option.name for option in OPTIONS)
-            problems.append(f"{where}unknown scenario option '{key}'; there are: {known}")
+            problems.append(f"{where}unknown scenario option '{key}'; there are: {known}{besides}")
         elif plain is not None:
-            converted, problem = _convert(option, plain)
+            converted, problem = convert(option, plain)
             if problem:
                 problems.append(where + problem)
             else:
@@ -135,7 +131,8 @@ def _good_values(values: Mapping[str, Any], problems: list[str]) -> dict[str, An
     return good
 
 
-def _convert(option: Option, value: Any) -> tuple[Any, str | None]:
+def convert(option: Option, value: Any) -> tuple[Any, str | None]:
+    """A value as the scenario has it; or why it cannot be one."""
     if not option.built:
         return None, f"--{option.name} is not built yet"
     if isinstance(value, bool) and option.choices:  # YAML reads a bare on/off as a truth value
@@ -152,30 +149,3 @@ def _convert(option: Option, value: Any) -> tuple[Any, str | None]:
     if option.choices and converted not in option.choices:
         return None, f"--{option.name} takes {option.metavar}, not '{value}'"
     return converted, None
-
-
-def _read_file(path: Path, problems: list[str]) -> tuple[dict[str, Any], dict[str, int]]:
-    """The options of a YAML file, and the line of each by its field."""
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"cannot read the scenario file {path}: {error}")
-        return {}, {}
-    except yaml.YAMLError as error:
-        problems.append(f"{path} is not YAML: {' '.join(str(error).split())}")
-        return {}, {}
-    if root is None:
-        return {}, {}
-    if not isinstance(root, yaml.MappingNode):
-        problems.append(f"{path}: a scenario file holds 'option: value' lines")
-        return {}, {}
-    values: dict[str, Any] = {}
-    lines: dict[str, int] = {}
-    for key_node, value_node in root.value:
-        key, line = str(key_node.value), key_node.start_mark.line + 1
-        field = key.replace("-", "_")
-        if field in lines:
-            problems.append(f"{path}:{line}: '{key}' is given twice")
-        lines[field] = line
-        values[key] = _InFile(yaml.SafeLoader("").construct_object(value_node, deep=True), path, line)
-    return values, lines

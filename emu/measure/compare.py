@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from emu import __version__
-from emu.errors import EmuError
+from emu.errors import EmuError, LabError
 from emu.live.cpu import look
-from emu.live.lab import Lab, choose
+from emu.live.lab import choose
 from emu.measure.asked import Comparison
-from emu.measure.blocks import MOST_BLOCKS, Trial, expected_s, plan_trials
+from emu.measure.blocks import MOST_BLOCKS, Profile, Trial, expected_s, plan_trials
 from emu.measure.budget import Budget, document
 from emu.measure.budget_run import measure_budget
 from emu.measure.budget_view import FILE as BUDGET_FILE
+from emu.measure.labs import Labs
 from emu.measure.links import check_links
-from emu.measure.precision import Tally, Width
+from emu.measure.precision import Tally
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
 from emu.measure.results import RUN_FORMAT, ResultFolder
-from emu.measure.resume import go_on
+from emu.measure.resume import differences, go_on
 from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
 from emu.measure.sequential import UNREACHED, next_look
 from emu.measure.stats import level_of
 from emu.measure.summary import REFERENCE
 from emu.measure.trust import CONTROL
 from emu.measure.usage import record
-from emu.measure.workloads import Workload
-from emu.model import Plan
+from emu.measure.verdict import measured_labs
+from emu.measure.workloads import Workload, trial_s
+from emu.model import UNSHAPED, Plan, Scenario
 
 REPORT_S = 8.0
 """About how long plots and report take, for the time left that is told."""
 
+BRING_UP_S, LINKS_S = 3.0, 4.0
+"""About how long labs take to come up side by side, and the measuring of a design's links where they are shaped."""
+
 BUDGET_REPEATS, BUDGET_S = 100, 2.5
 """Captured pings of each design's latency budget, and about how long one takes, for the time left that is told."""
 
-ABORT_AGAIN_S = 0.1
-"""How often labs that come up are ended anew: one may have had nothing yet that could be ended."""
+
+def expected_run_s(specs: Sequence[str], scenario: Scenario, workloads: Sequence[Workload], profile: Profile) -> float:
+    """About how long a whole comparison of designs takes, in seconds."""
+    labs = len(specs) + (REFERENCE in specs)
+    block_s = labs * sum(trial_s(workload, profile.lengths) for workload in workloads)
+    shaped = bool(scenario.links) or scenario.shape_of("") != UNSHAPED
+    links_s = LINKS_S * len(specs) * shaped
+    return BRING_UP_S + links_s + profile.blocks * block_s + BUDGET_S * len(specs) + REPORT_S
 
 
 def compare(asked: Comparison, argv: Sequence[str], progress: Progress) -> Path:
@@ -56,18 +67,19 @@ def compare(asked: Comparison, argv: Sequence[str], progress: Progress) -> Path:
     with ExitStack() as stack:
         for plan in asked.plans:
             choose(plan, sorted({tool for workload in workloads.values() for tool in workload.tools}))
-        labs = _open(stack, asked.plans, progress)
+        progress.step(f"bringing up {', '.join(plan.spec for plan in asked.plans)}")
+        labs = stack.enter_context(Labs(asked.plans, asked.fresh_labs))
         blocks = MOST_BLOCKS if asked.goal else asked.profile.blocks
-        trials = plan_trials(list(labs), list(workloads), blocks, asked.plans[0].scenario.seed)
+        trials = plan_trials(list(labs.up), list(workloads), blocks, asked.plans[0].scenario.seed)
         folder = stack.enter_context(ResultFolder.take_up(out) if stored else ResultFolder.create(out))
-        benches = {spec: Bench(lab, asked.profile.lengths, folder, spec == CONTROL) for spec, lab in labs.items()}
+        benches = _benches(labs, asked, folder)
         run = _describe(benches, asked, argv)
         run, done = go_on(stored, run, trials, folder) if stored else (run, frozenset())
         folder.write_json("run.json", run)
         tally = Tally(level_of(run))
         tally.add([sample for sample in stored.samples if sample.trial in done] if stored else [])
-        todo = [trial for trial in trials if trial.index not in done]
-        died = _measure_and_tell(run, benches, workloads, todo, tally, folder, progress)
+        measuring = Measuring(asked, labs, folder, progress, benches, run, tally)
+        died = measuring.measure_and_tell([trial for trial in trials if trial.index not in done])
     progress.step("drawing plots and report")
     redraw(out)
     if died is not None:
@@ -75,48 +87,9 @@ def compare(asked: Comparison, argv: Sequence[str], progress: Progress) -> Path:
     return out
 
 
-def _open(stack: ExitStack, plans: Sequence[Plan], progress: Progress) -> dict[str, Lab]:
-    """All labs side by side (idle ones cost nothing), with a second one of bare, by what they are called in the run."""
-    progress.step(f"bringing up {', '.join(plan.spec for plan in plans)}")
-    labs = {plan.spec: Lab(plan) for plan in plans}
-    labs.update((CONTROL, Lab(plan)) for plan in plans if plan.design == REFERENCE)
-    bring_up(stack, list(labs.values()))
-    return labs
-
-
-def bring_up(stack: ExitStack, labs: Sequence[Lab]) -> None:
-    """Enter all ``labs`` at once; ``stack`` will leave those that came up.
-
-    The first that fails, or a signal, ends the others at once: nothing waits for a lab that nobody wants any more.
-    """
-    coming_up: list[Lab] = []
-    entered: list[Lab] = []
-    unwanted = threading.Event()
-
-    def enter(lab: Lab) -> None:
-        coming_up.append(lab)
-        try:
-            if not unwanted.is_set():
-                lab.__enter__()
-                entered.append(lab)
-        finally:
-            coming_up.remove(lab)
-
-    try:
-        with ThreadPoolExecutor(len(labs)) as pool:
-            try:
-                for started in as_completed([pool.submit(enter, lab) for lab in labs]):
-                    started.result()
-            except BaseException:
-                unwanted.set()
-                while coming_up:
-                    for lab in tuple(coming_up):
-                        lab.abort()
-                    time.sleep(ABORT_AGAIN_S)
-                raise
-    finally:
-        for lab in entered:
-            stack.push(lab)
+def _benches(labs: Labs, asked: Comparison, folder: ResultFolder) -> dict[str, Bench]:
+    """What measures in the labs that are up."""
+    return {name: Bench(lab, asked.profile.lengths, folder, name == CONTROL) for name, lab in labs.up.items()}
 
 
 def _describe(benches: Mapping[str, Bench], asked: Comparison, argv: Sequence[str]) -> dict[str, Any]:
@@ -150,6 +123,7 @@ def _describe(benches: Mapping[str, Bench], asked: Comparison, argv: Sequence[st
         "usage": [],
         "controller_errors": {},
         "links": [],
+        "unlike_labs": [],
         "warnings": [] if REFERENCE in benches else [f"without {REFERENCE} there is nothing to relate the others to"],
     }
 
@@ -170,104 +144,150 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
 
 
-def _measure_and_tell(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],
-                      trials: Sequence[Trial], tally: Tally, folder: ResultFolder,
-                      progress: Progress) -> LabDied | None:
-    """Measure; whatever ends that, ``run.json`` tells when and how. A lab that died over it is returned."""
-    died: LabDied | None = None
-    try:
-        run["links"] = []  # a run that goes on has had others
-        for bench in benches.values():
-            if not bench.control:
-                run["links"] += check_links(bench, progress.step)
-            bench.prepare(list(workloads.values()))
-        folder.write_json("run.json", run)
-        if run["precision"]:
-            _measure_until(run, benches, workloads, trials, tally, progress)
-        else:
-            _measure(run, benches, workloads, trials, tally, progress)
-        for spec, bench in benches.items():
-            run["controller_errors"][spec] = bench.lab.errors()
-        # After all trials, which capturing would disturb.
-        budgets = [budget for bench in benches.values() if not bench.control
-                   and (budget := _budget(bench, run["warnings"], progress))]
-        if budgets:
-            folder.write_json(BUDGET_FILE, document(budgets))
-        run["interrupted"] = False
-    except LabDied as error:
-        died = error
-        run["warnings"].append(str(error))
-    except BaseException:
-        progress.say(f"interrupted; the samples so far are in {folder.path}")
-        raise
-    finally:
-        run["ended"] = _utc(time.time())
-        folder.write_json("run.json", run)
-    return died
+@dataclass
+class Measuring:
+    """The measuring of a run. ``run``: ``run.json`` so far; ``tally`` has what was measured before."""
 
+    asked: Comparison
+    labs: Labs
+    folder: ResultFolder
+    progress: Progress
+    benches: dict[str, Bench]
+    run: dict[str, Any]
+    tally: Tally
+    _block: int | None = None
+    """The block that the labs which are up were last measured in."""
+    _errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Errors of the labs before these."""
+    _labs_s: float = 0.0
+    _expected_s: float = 0.0
+    _taken_s: float = 0.0
+    """How long the last labs took to come up, and how long trials were to take and took so far."""
 
-def _measure_until(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],
-                   trials: Sequence[Trial], tally: Tally, progress: Progress) -> None:
-    """Blocks until the run's goal is met, or its time is over; at least the profile's."""
-    share, limit_s = run["precision"]["share"], run["precision"]["limit_s"]
-    before, blocks, taken = 0, int(run["profile"]["blocks"]), 0
-    started = time.monotonic()
-    while blocks > before:
-        stage = [trial for trial in trials if before <= trial.block < blocks]
-        taken += len(stage)
-        _measure(run, benches, workloads, stage, tally, progress)
-        width = tally.widest()
-        progress.say(f"{blocks} blocks: {width or 'too few for intervals'}")
-        run["precision"]["blocks"] = blocks
-        if width and width.half <= share:
-            return
-        spent_s = time.monotonic() - started
-        block_s = spent_s / max(1, taken) * len(benches) * len(workloads)
-        before, blocks = blocks, min(MOST_BLOCKS, next_look(blocks, max(0, int((limit_s - spent_s) / block_s))))
-    run["warnings"].append(UNREACHED)
+    def measure_and_tell(self, trials: Sequence[Trial]) -> LabDied | None:
+        """Measure; whatever ends that, ``run.json`` tells when and how. A lab that died over it is returned."""
+        died: LabDied | None = None
+        try:
+            for bench in self.benches.values():
+                self.run["links"] += [] if bench.control else check_links(bench, self.progress.step)
+            self.folder.write_json("run.json", self.run)
+            if self.run["precision"]:
+                self._measure_until(trials)
+            else:
+                self.measure(trials)
+            # After all trials, which capturing would disturb.
+            if budgets := [budget for bench in self.benches.values() if (budget := self._budget(bench))]:
+                self.folder.write_json(BUDGET_FILE, document(budgets))
+            self.run["interrupted"] = False
+        except LabDied as error:
+            died = error
+            self.run["warnings"].append(str(error))
+        except BaseException:
+            self.progress.say(f"interrupted; the samples so far are in {self.folder.path}")
+            raise
+        finally:
+            self.run["ended"] = _utc(time.time())
+            self.folder.write_json("run.json", self.run)
+        return died
 
+    def _measure_until(self, trials: Sequence[Trial]) -> None:
+        """Blocks until the run's goal is met, or its time is over; at least the profile's."""
+        goal = self.run["precision"]
+        before, blocks = 0, int(self.run["profile"]["blocks"])
+        started = time.monotonic()
+        while blocks > before:
+            self.measure([trial for trial in trials if before <= trial.block < blocks])
+            width = self.tally.widest()
+            self.progress.say(f"{blocks} blocks: {width or 'too few for intervals'}")
+            goal["blocks"] = blocks
+            if width and width.half <= goal["share"]:
+                return
+            rest_s = goal["limit_s"] - (time.monotonic() - started)
+            before, blocks = blocks, min(MOST_BLOCKS, next_look(blocks, max(0, int(rest_s / self._block_s()))))
+        self.run["warnings"].append(UNREACHED)
 
-def _measure(run: dict[str, Any], benches: Mapping[str, Bench], workloads: Mapping[str, Workload],
-             trials: Sequence[Trial], tally: Tally, progress: Progress) -> None:
-    """All of ``trials``, which may be some of a run's; ``tally`` has what was measured before."""
-    first = next(iter(benches.values()))
-    roots = [bench.lab.tree.pid for bench in benches.values()]
-    after_s = BUDGET_S * sum(not bench.control for bench in benches.values()) + REPORT_S
-    started, planned_s = time.monotonic(), expected_s(trials, workloads, first.lengths)
-    width = tally.widest()
-    for number, trial in enumerate(trials):
-        if trial.order == 0:
-            width = tally.widest()
-        rest_s = expected_s(trials[number:], workloads, first.lengths)
-        spent_s = time.monotonic() - started
-        pace = max(1.0, spent_s / (planned_s - rest_s)) if planned_s > rest_s else 1.0
-        progress.step(_line(trial, trials[-1].index + 1, rest_s * pace + after_s, width))
-        bench = benches[trial.design]
+    def measure(self, trials: Sequence[Trial]) -> None:
+        """All of ``trials``, which may be some of a run's."""
+        rest = list(trials)
+        for block, of_block in groupby(trials, lambda trial: trial.block):
+            width = self.tally.widest()
+            self._have_labs_for(block, rest)
+            for trial in of_block:
+                self.progress.step("  ".join([
+                    f"trial {trial.index + 1} of {trials[-1].index + 1}", self._left(rest),
+                    *([str(width)] if width else []), trial.design, trial.workload]))
+                self._measure_one(trial)
+                rest.pop(0)
+            for name, bench in self.benches.items():
+                self.run["controller_errors"][name] = [*self._errors.get(name, ()), *bench.errors()]
+            self.folder.write_json("run.json", self.run)  # what is not in the samples must outlive a kill, too
+
+    def _measure_one(self, trial: Trial) -> None:
+        started, workload = time.monotonic(), self.asked.workloads[trial.workload]
+        roots = [bench.lab.tree.pid for bench in self.benches.values()]
         before = look(roots)
-        samples = bench.measure(trial, workloads[trial.workload])
-        record(run["usage"], trial, look(roots).since(before))
-        first.folder.add_samples(samples)
-        tally.add(samples)
+        samples = self.benches[trial.design].measure(trial, workload)
+        record(self.run["usage"], trial, look(roots).since(before))
+        self.folder.add_samples(samples)
+        self.tally.add(samples)
+        self._expected_s += trial_s(workload, self.asked.profile.lengths)
+        self._taken_s += time.monotonic() - started
         for failed in (sample for sample in samples if not sample.ok):
-            progress.say(f"{trial.design}, {trial.workload}, trial {trial.index + 1} failed: {failed.error}")
-        if trial is trials[-1] or trials[number + 1].block != trial.block:
-            first.folder.write_json("run.json", run)  # what is not in the samples must outlive a kill, too
+            self.progress.say(f"{trial.design}, {trial.workload}, trial {trial.index + 1} failed: {failed.error}")
 
+    def _have_labs_for(self, block: int, rest: Sequence[Trial]) -> None:
+        """Labs ready for a block, of which ``rest`` is still to be measured."""
+        if self._block is None:
+            self._prepare(block)
+        elif self.labs.fresh:
+            self.progress.step(f"bringing up fresh labs for block {block + 1}  {self._left(rest)}")
+            try:
+                self.labs.renew()
+                self.benches = _benches(self.labs, self.asked, self.folder)
+                self._prepare(block)
+            except LabError as error:
+                raise LabDied(f"no labs for block {block + 1}: {error}") from error
+        self._block = block
 
-def _budget(bench: Bench, warnings: list[str], progress: Progress) -> Budget | None:
-    """A design's latency budget. One that fails is ``None`` and a warning."""
-    progress.step(f"latency budget of {bench.spec}")
-    name = f"budget-{bench.lab.plan.design}"
-    src, dst = bench.endpoints
-    try:
-        return measure_budget(bench.lab, src, dst, "ping", BUDGET_REPEATS, lambda done: bench.keep(name, src, done))
-    except EmuError as error:
-        warnings.append(f"no latency budget of {bench.spec}: {error}")
-        progress.say(warnings[-1])
-        return None
+    def _prepare(self, block: int) -> None:
+        """Have labs that have come up ready to be measured, and write down what is otherwise in them than in the first
+        ones."""
+        started = time.monotonic()
+        first = {entry["spec"]: entry["facts"] for entry in measured_labs(self.run)}
+        for name, bench in self.benches.items():
+            self.run["unlike_labs"] += [
+                {"design": name, "block": block, "fact": fact, "first": before, "here": here}
+                for fact, before, here in differences(first[name], bench.lab.facts())]
+            bench.prepare(list(self.asked.workloads.values()))
+        self._errors = dict(self.run["controller_errors"])
+        self._labs_s = self.labs.took_s + time.monotonic() - started
 
+    def _left(self, rest: Sequence[Trial]) -> str:
+        """How long the rest will take: trials, labs for them, budgets and report."""
+        sets = len({trial.block for trial in rest} - {self._block}) if self.labs.fresh else 0
+        after_s = BUDGET_S * len(self.asked.plans) + REPORT_S
+        trials_s = expected_s(rest, self.asked.workloads, self.asked.profile.lengths)
+        return f"about {left(trials_s * self._pace() + sets * self._labs_s + after_s)} left"
 
-def _line(trial: Trial, count: int, left_s: float, width: Width | None) -> str:
-    widest = [str(width)] if width else []
-    return "  ".join([f"trial {trial.index + 1} of {count}", f"about {left(left_s)} left", *widest,
-                      trial.design, trial.workload])
+    def _block_s(self) -> float:
+        """How long one more block will take."""
+        trials_s = sum(trial_s(workload, self.asked.profile.lengths) for workload in self.asked.workloads.values())
+        return trials_s * len(self.benches) * self._pace() + (self._labs_s if self.labs.fresh else 0)
+
+    def _pace(self) -> float:
+        """How many times as long as expected trials take."""
+        return max(1.0, self._taken_s / self._expected_s) if self._expected_s else 1.0
+
+    def _budget(self, bench: Bench) -> Budget | None:
+        """A design's latency budget; the control has none. One that fails is ``None`` and a warning."""
+        if bench.control:
+            return None
+        self.progress.step(f"latency budget of {bench.spec}")
+        name = f"budget-{bench.lab.plan.design}"
+        src, dst = bench.endpoints
+        try:
+            return measure_budget(bench.lab, src, dst, "ping", BUDGET_REPEATS, lambda done: bench.keep(name, src, done))
+        except EmuError as error:
+            self.run["warnings"].append(f"no latency budget of {bench.spec}: {error}")
+            self.progress.say(self.run["warnings"][-1])
+            return None

@@ -19,7 +19,7 @@ from emu.measure.metrics import METRICS
 from emu.measure.results import Stored
 from emu.measure.stats import LEVEL, Estimate, interval_entry
 from emu.measure.summary import REFERENCE, Cell, Summary, summarise
-from emu.measure.words import columns, differs, ratio_text
+from emu.measure.words import columns, differs, labs_text, ratio_text
 from emu.model import Scenario
 
 FORMAT = "emu-diff/1"
@@ -116,6 +116,8 @@ def _conditions(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
         for spec in offloads[0]
         if spec in offloads[1] and offloads[0][spec] != offloads[1][spec]
     ]
+    if labs_text(a) != labs_text(b):
+        found.append(f"labs differ: {labs_text(a)} in A, {labs_text(b)} in B")
     if a["profile"] != b["profile"]:
         found.append(f"profile differs: {a['profile']['name']} in A, {b['profile']['name']} in B")
     return found

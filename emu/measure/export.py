@@ -7,9 +7,7 @@ flent's documentation (https://flent.org/data-format.html): gzipped JSON of ``me
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +15,7 @@ from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from typing import Any
 
-from emu.measure.results import Sample, Stored
+from emu.measure.results import Sample, Stored, csv_text, params_text
 from emu.measure.summary import Summary
 from emu.measure.trust import CONTROL
 from emu.measure.words import conditions
@@ -41,17 +39,11 @@ FLENT_UNITS = {"us": ("ms", 1e-3), "bit/s": ("Mbits/s", 1e-6)}
 
 
 def samples_csv(samples: Sequence[Sample]) -> str:
-    """Every sample as a row under the names of ``samples.jsonl`` (RFC 4180, but for line feeds alone at the ends of
-    lines); parameters as in ``summary.csv``. A failed trial has no value, ``ok`` false and an error."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in fields(Sample)]
-    writer.writerow(names)
-    for sample in samples:
-        params = " ".join(f"{key}={value}" for key, value in sample.params.items())
-        row = {**asdict(sample), "params": params, "ok": str(sample.ok).lower()}
-        writer.writerow([row[name] for name in names])
-    return text.getvalue()
+    """Every sample as a row under the names of ``samples.jsonl``; parameters as in ``summary.csv``. A failed trial has
+    no value, ``ok`` false and an error."""
+    rows = ({**asdict(sample), "params": params_text(sample.params), "ok": str(sample.ok).lower()}
+            for sample in samples)
+    return csv_text([field.name for field in fields(Sample)], rows)
 
 
 def flent_files(stored: Stored, summary: Summary) -> Iterator[tuple[str, bytes]]:

@@ -28,10 +28,10 @@ WIDTH = float(_FIG["column_in"])
 MARGIN = 0.07
 LABELS_RIGHT = 0.225 * WIDTH  # where row labels end and the axes begin
 AXES_WIDTH = 0.745 * WIDTH
-TITLE_PT, CAPTION_PT = 8.5, 6.6
+TITLE_PT, UNDER_PT, CAPTION_PT = 8.5, 7.5, 6.6
 ROW = 0.2  # height of a row of points
 ROWS_WIDTH = AXES_WIDTH - 0.9  # leaves a column for the figures at the right
-_TITLE_LINE, _CAPTION_LINE = 0.145, 0.125
+_TITLE_LINE, _UNDER_LINE, _CAPTION_LINE = 0.145, 0.13, 0.125
 DOUBTED_DASH = (2, 1.2)
 MOST_POINTS = 30  # up to so many values every one is drawn
 
@@ -52,12 +52,15 @@ class Row:
 
 
 class Sheet:
-    """A figure of one column: title, parts from top to bottom, caption. Parts are laid out in inches."""
+    """A figure of one column: title, a line ``under`` it, parts from top to bottom, caption. Parts are laid out in
+    inches."""
 
-    def __init__(self, title: str, caption: str, parts_height: float, mark: str | None) -> None:
+    def __init__(self, title: str, caption: str, parts_height: float, mark: str | None, under: str = "") -> None:
         title_lines = _wrapped(title, TITLE_PT, "bold")
+        under_lines = _wrapped(under, UNDER_PT, "normal")
         caption_lines = _wrapped(caption, CAPTION_PT, "normal")
-        head = MARGIN + len(title_lines) * _TITLE_LINE + (0.2 if mark else 0.04)
+        titles = MARGIN + len(title_lines) * _TITLE_LINE + len(under_lines) * _UNDER_LINE
+        head = titles + (0.2 if mark else 0.04)
         foot = MARGIN + len(caption_lines) * _CAPTION_LINE + 0.06
         self.height = head + parts_height + foot
         self._top = self.height - head
@@ -65,33 +68,41 @@ class Sheet:
         left = MARGIN / WIDTH
         self.figure.text(left, 1 - MARGIN / self.height, "\n".join(title_lines), fontsize=TITLE_PT, fontweight="bold",
                          va="top", linespacing=1.15)
+        self.figure.text(left, 1 - (MARGIN + len(title_lines) * _TITLE_LINE + 0.015) / self.height,
+                         "\n".join(under_lines), fontsize=UNDER_PT, va="top", linespacing=1.15)
         self.figure.text(left, MARGIN / self.height, "\n".join(caption_lines), fontsize=CAPTION_PT, color=INK2,
                          va="bottom", linespacing=1.3)
         if mark:
             box = {"facecolor": _COLOR["mark"], "edgecolor": "none", "pad": 1.5}
-            y = 1 - (MARGIN + len(title_lines) * _TITLE_LINE + 0.06) / self.height
+            y = 1 - (titles + 0.06) / self.height
             self.figure.text(left + 0.01, y, mark, fontsize=6.6, fontweight="bold", va="top",
                              color=_COLOR["mark_ink"], bbox=box)
 
-    def axes(self, above: float, height: float, below: float, width: float = AXES_WIDTH) -> Axes:
+    def axes(self, above: float, height: float, below: float, width: float = AXES_WIDTH,
+             left: float = LABELS_RIGHT) -> Axes:
         """Axes of ``height`` under all earlier parts, with room ``above`` and ``below`` it."""
         bottom = self._top - above - height
         self._top = bottom - below
-        return self.figure.add_axes((LABELS_RIGHT / WIDTH, bottom / self.height, width / WIDTH, height / self.height))
+        return self.figure.add_axes((left / WIDTH, bottom / self.height, width / WIDTH, height / self.height))
 
 
 def _wrapped(text: str, size_pt: float, weight: str) -> list[str]:
     """Lines that fit between a figure's margins, whatever font this machine has for them."""
-    font = FontProperties(size=size_pt, weight=weight)
     lines: list[str] = []
-    for word in text.split():
+    for word in filter(None, text.split(" ")):  # a no-break space is within a word
         longer = f"{lines[-1]} {word}" if lines else word
-        width_pt, _, _ = TextToPath().get_text_width_height_descent(longer, font, ismath=False)
-        if lines and width_pt <= (WIDTH - 2 * MARGIN) * 72:
+        if lines and text_width(longer, size_pt, weight) <= WIDTH - 2 * MARGIN:
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
+
+
+def text_width(text: str, size_pt: float, weight: str) -> float:
+    """How wide a text is, in inches, in the font that this machine has for it."""
+    font = FontProperties(size=size_pt, weight=weight)
+    width_pt, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
+    return float(width_pt) / 72
 
 
 def image(figure: Figure, kind: str) -> bytes:
@@ -178,7 +189,7 @@ def draw_cdf(ax: Axes, curves: Sequence[Curve], height: float, label: str) -> No
         ax.step(x, np.arange(1, x.size + 1) / x.size, where="post", color=style.light, lw=_FIG["line_pt"], zorder=3,
                 ls=(0, DOUBTED_DASH) if curve.doubted else (0, style.dash) if style.dash else "-")
         for quantile in MARKED:
-            ax.plot(np.quantile(x, quantile), quantile, zorder=4, clip_on=False, **_marker(style, 0, curve.doubted))
+            ax.plot(np.quantile(x, quantile), quantile, zorder=4, clip_on=False, **marker(style, 0, curve.doubted))
     _label_medians(ax, curves, height)
 
 
@@ -207,7 +218,8 @@ CDF_ABOVE = 0.52
 """Room above a CDF for two lines of label and a number."""
 
 
-def _marker(style: Style, more_pt: float, hollow: bool) -> dict[str, Any]:
+def marker(style: Style, more_pt: float, hollow: bool) -> dict[str, Any]:
+    """How a design's marker is drawn."""
     size = _FIG["marker_pt"] + more_pt
     if hollow or style.is_open:
         return {"marker": style.marker, "ms": size, "mec": style.light, "mew": 0.9, "color": "white", "ls": ""}
@@ -231,7 +243,7 @@ def draw_rows(ax: Axes, rows: Sequence[Row], heading: str) -> None:
         if row.interval:
             ax.plot(row.interval, [y, y], color=color, lw=_FIG["interval_pt"], solid_capstyle="butt", zorder=3,
                     ls=(0, DOUBTED_DASH) if row.doubted else "-")
-        ax.plot(row.value, y, zorder=4, **_marker(row.style, 0.5, hollow=row.doubted))
+        ax.plot(row.value, y, zorder=4, **marker(row.style, 0.5, hollow=row.doubted))
         ax.text(-0.02, y, row.style.label, transform=at_left, ha="right", va="center", color=color, fontweight="bold",
                 fontsize=7)
         ax.text(figures, y, row.text, transform=at_left, ha="right", va="center", fontsize=7,

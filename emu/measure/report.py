@@ -6,18 +6,15 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
-from emu.look import tokens
 from emu.measure.budget import SEGMENTS
-from emu.measure.budget_view import estimate_text, p99_text, read_budgets
+from emu.measure.budget_view import read_budgets
 from emu.measure.figures import Drawn, Subject, draw
 from emu.measure.links import links_text
 from emu.measure.metrics import COST_PARTS
+from emu.measure.page import page
 from emu.measure.published import held, order, sources, why
 from emu.measure.results import ResultFolder, Stored, read_folder, summary_csv
 from emu.measure.summary import REFERENCE, Cell, summarise
@@ -29,6 +26,7 @@ from emu.measure.words import (
     cost_questions,
     differs,
     interval_text,
+    labs_text,
     links,
     number,
     ratio_text,
@@ -67,10 +65,9 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
     """The page."""
     summary = subject.summary
     asked = [question for question in subject.questions if subject.cells(question)]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, estimate=estimate_text, p99=p99_text, ratio=ratio_text)
-    template = environment.from_string(files("emu.measure").joinpath("report.html").read_text(encoding="utf-8"))
-    return template.render(
+    return page(
+        "emu.measure",
+        [subject.styles[spec] for spec in summary.specs],
         run=stored.run,
         blocks=planned_blocks(stored.run),
         verdict=summary.verdict,
@@ -78,11 +75,9 @@ def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:
         headlines=_headlines(subject, asked),
         conditions=conditions(stored.run),
         questions=asked,
-        rows=[(spec, subject.styles[spec], [_answer(subject, spec, question) for question in asked])
+        rows=[(spec, subject.styles[spec], [answer(subject, spec, question) for question in asked])
               for spec in summary.specs],
         has_reference=REFERENCE in summary.specs,
-        colors=tokens()["color"],
-        fonts=tokens()["font"],
         figures=[(figure.name, figure.title, base64.b64encode(figure.png).decode()) for figure in drawn],
         budgets=subject.budgets,
         held=held(stored.run, summary),
@@ -118,7 +113,8 @@ def _headlines(subject: Subject, asked: Sequence[Question]) -> list[str]:
     return list(dict.fromkeys(subject.finding(*part) for part in parts if part))
 
 
-def _answer(subject: Subject, spec: str, question: Question) -> Answer | None:
+def answer(subject: Subject, spec: str, question: Question) -> Answer | None:
+    """What a run answers to a question for one design; ``None`` where nothing was measured."""
     cell: Cell | None = subject.summary.cell(spec, question.workload, question.metric)
     if cell is None:
         return None
@@ -145,6 +141,7 @@ def _facts(stored: Stored) -> list[tuple[str, str]]:
         ("Scenario", f"{run['nodes']} nodes; {scenario}"),
         ("Links", links_text(run) or links(run["scenario"])),
         ("Profile", f"{profile['name']}: {planned_blocks(run)} blocks; {json.dumps(profile['lengths'])[1:-1]}"),
+        ("Labs", labs_text(run)),
         ("Seed of the order of trials", run["seed"]),
         ("Congestion control", ", ".join(sorted({c for each in first["congestion_control"].values() for c in each}))),
         ("Offloads at the endpoints", ", ".join(offloads)),

@@ -6,6 +6,8 @@ for ``samples.jsonl``, which grows trial by trial so that an interrupted run kee
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -143,15 +145,25 @@ def _read_samples(path: Path, lines: Sequence[str]) -> Iterable[Sample]:
 
 def summary_csv(metrics: Sequence[Mapping[str, Any]]) -> str:
     """The metrics of a summary as comma-separated values, one row each; what is absent stays empty."""
-    rows = [",".join(CSV_FIELDS)]
-    for metric in metrics:
-        ratio = metric.get("ratio_to_bare", {})
-        flat = {
-            **metric,
-            "params": " ".join(f"{key}={value}" for key, value in metric["params"].items()),
-            "ratio_to_bare": ratio.get("value", ""),
-            "ratio_ci_low": ratio.get("ci_low", ""),
-            "ratio_ci_high": ratio.get("ci_high", ""),
-        }
-        rows.append(",".join(str(flat.get(name, "")) for name in CSV_FIELDS))
-    return "\n".join(rows) + "\n"
+    return csv_text(CSV_FIELDS, map(flat, metrics))
+
+
+def flat(metric: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of ``summary.json`` as a row of ``CSV_FIELDS``."""
+    ratio = metric.get("ratio_to_bare", {})
+    return {**metric, "params": params_text(metric["params"]), "ratio_to_bare": ratio.get("value", ""),
+            "ratio_ci_low": ratio.get("ci_low", ""), "ratio_ci_high": ratio.get("ci_high", "")}
+
+
+def params_text(params: Mapping[str, str]) -> str:
+    """A design's parameters in one field of a table."""
+    return " ".join(f"{key}={value}" for key, value in params.items())
+
+
+def csv_text(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows under ``names`` (RFC 4180, but for line feeds alone at the ends of lines); what a row lacks stays empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

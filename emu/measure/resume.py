@@ -1,4 +1,4 @@
-"""Taking up an interrupted run: under the same conditions, and from the trial that it was ended in."""
+"""Taking up an interrupted run: under the same conditions, and from the trial that it was ended in, or its block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emu.measure.blocks import Trial
 from emu.measure.results import ResultFolder, Sample, Stored
 from emu.measure.verdict import was_interrupted
 
-PLANNED = ("scenario", "profile", "workloads", "precision")
+PLANNED = ("scenario", "profile", "workloads", "precision", "fresh_labs")
 """Of ``run.json``: what has to be asked for again as it was."""
 SURROUNDINGS = ("kernel", "cpu", "cpus", "virtualisation", "ovs_version", "datapath", "sdn", "root", "offloads",
                 "sysctls", "tools", "version", "revision")  # fmt: skip
@@ -23,10 +23,12 @@ def check_interrupted(stored: Stored, asked: Mapping[str, Any], specs: Sequence[
     ``asked``: as ``run.json`` has it, ``specs``: the designs."""
     if not was_interrupted(stored.run):
         raise UsageError(f"the run in {stored.path} was not interrupted: there is nothing to resume")
-    problems = list(differences(stored.run, asked, PLANNED))
-    before = [design["spec"] for design in stored.run["designs"]]
-    if before != list(specs):
-        problems.append(_differs("designs", " ".join(before), " ".join(specs)))
+    goal = stored.run.get("precision")
+    before = {**stored.run, "precision": goal and {**goal, "blocks": None}}  # nobody asked for the blocks it took
+    problems = _problems(before, asked, PLANNED)
+    designs = [design["spec"] for design in stored.run["designs"]]
+    if designs != list(specs):
+        problems.append(changed("designs", " ".join(designs), " ".join(specs)))
     if problems:
         raise UsageError(*problems)
 
@@ -35,34 +37,49 @@ def go_on(stored: Stored, now: Mapping[str, Any], trials: Sequence[Trial],
           folder: ResultFolder) -> tuple[dict[str, Any], frozenset[int]]:
     """``run.json`` of an interrupted run that goes on in ``folder``, and which of its ``trials`` are done.
 
-    The last trial there is may lack samples, so it is run again. ``UsageError`` if what is found ``now`` is not what
-    the run began with, or its samples are not of these trials; nothing is changed then.
+    The last trial there is may lack samples, so it is run again; with fresh labs all of its block is, which is to be
+    measured in one set of them. ``UsageError`` if what is found ``now`` is not what the run began with, or its samples
+    are not of these trials; nothing is changed then.
     """
-    last = max((sample.trial for sample in stored.samples), default=-1)
-    kept = [sample for sample in stored.samples if sample.trial != last]
-    problems = list(differences(stored.run, now, SURROUNDINGS))
+    last = max(stored.samples, key=lambda sample: sample.trial, default=None)
+    fresh = stored.run.get("fresh_labs")
+    kept = [sample for sample in stored.samples if last and not (
+        sample.block == last.block if fresh else sample.trial == last.trial)]
+    problems = _problems(stored.run, now, SURROUNDINGS)
     if not all(_is_of(sample, trials) for sample in kept):
         problems.append(f"--resume: {stored.path}/samples.jsonl is of another plan of trials than this version makes")
     if problems:
         raise UsageError(*problems)
     folder.keep_only(kept)
-    warning = f"interrupted, and taken up again at {now['started']}"
-    run = {**stored.run, "interrupted": True, "ended": None, "warnings": [*stored.run["warnings"], warning]}
+    run = {**stored.run, "interrupted": True, "ended": None,
+           "warnings": [*stored.run["warnings"], f"interrupted, and taken up again at {now['started']}"]}
+    if fresh:
+        blocks = {sample.block for sample in kept}
+        run.update((key, [entry for entry in run[key] if entry["block"] in blocks]) for key in ("usage", "unlike_labs"))
     return run, frozenset(sample.trial for sample in kept)
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
-    """A sentence for each of ``keys`` that differs, for each of its parts where it has named ones."""
-    for key in keys:
-        old, new = before.get(key), json.loads(json.dumps(now.get(key)))
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from (_differs(f"{key}: {part}", old.get(part), new.get(part))
-                        for part in {**old, **new} if old.get(part) != new.get(part))
-        elif old != new:
-            yield _differs(key, old, new)
+def _problems(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    found = differences({key: before.get(key) for key in keys}, {key: now.get(key) for key in keys})
+    return [changed(*difference) for difference in found]
 
 
-def _differs(what: str, before: object, now: object) -> str:
+def differences(before: object, now: object) -> Iterator[tuple[str, Any, Any]]:
+    """What differs between two values as JSON has them: where, as in ``sysctls: ctr-1: net.ipv4.ip_forward``, and what
+    is there in either."""
+    yield from _differences(json.loads(json.dumps(before)), json.loads(json.dumps(now)), "")
+
+
+def _differences(before: object, now: object, where: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for part in {**before, **now}:
+            yield from _differences(before.get(part), now.get(part), f"{where}: {part}" if where else part)
+    elif before != now:
+        yield where, before, now
+
+
+def changed(what: str, before: object, now: object) -> str:
+    """The complaint about what is not as it was."""
     return f"--resume: {what} was {before} when the run began and is {now} now"
 
 

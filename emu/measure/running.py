@@ -29,7 +29,7 @@ PATIENCE_S = 30.0
 
 
 class LabDied(LabError):
-    """A lab stopped answering while it was measured."""
+    """A lab stopped answering while it was measured, or fresh ones did not come up for a block."""
 
 
 @dataclass
@@ -102,14 +102,21 @@ class Bench:
         except BadOutput as error:
             samples.append(self._sample(trial, workload.metrics[0], None, str(error)))
         except LabError as error:
-            self._assert_alive(str(error))
+            self.errors(str(error))
             samples.append(self._sample(trial, workload.metrics[0], None, str(error)))
         if not all(sample.ok for sample in samples):
             try:
                 self.restart(workload)
             except LabError as error:
-                self._assert_alive(str(error))
+                self.errors(str(error))
         return samples
+
+    def errors(self, because: str = "it no longer answers") -> list[str]:
+        """Exceptions of its controller and OpenFlow errors so far; ``LabDied``, ``because`` of what, if it is gone."""
+        try:
+            return self.lab.errors()
+        except (LabError, OSError) as error:
+            raise LabDied(f"the lab of {self.spec} died: {because}") from error
 
     def _calls(self, trial: Trial, workload: Workload) -> Iterator[list[Reading]]:
         ends = Ends(*self.endpoints, self._address, senders(self.lab.plan, workload.senders))
@@ -145,12 +152,6 @@ class Bench:
             unit=METRICS[metric].unit, block=trial.block, order=trial.order, trial=trial.index, value=value,
             ok=error is None, error=error, t=self.now(),
         )
-
-    def _assert_alive(self, because: str) -> None:
-        try:
-            self.lab.errors()
-        except (LabError, OSError) as error:
-            raise LabDied(f"the lab of {self.spec} died: {because}") from error
 
 
 def ask_versions(bench: Bench, workloads: Sequence[Workload]) -> dict[str, str]:

@@ -86,9 +86,9 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
           torn: bool, found: Sequence[Reason] = (), noted: Sequence[str] = ()) -> Verdict:
     """The verdict on a run: its facts, its samples, the median of each (design, workload, metric); and what else was
     ``found`` against it, and ``noted``."""
-    measured = [*run["designs"], *([run["control"]] if run.get("control") else [])]
-    facts = {design["spec"]: design["facts"] for design in measured}
-    tunnels = {design["spec"]: frozenset(design.get("tunnels", ())) for design in measured}
+    labs = measured_labs(run)
+    facts = {lab["spec"]: lab["facts"] for lab in labs}
+    tunnels = {lab["spec"]: frozenset(lab.get("tunnels", ())) for lab in labs}
     asked_offload = run["scenario"].get("offload", "off") == "on"
     failed, unlucky = _failures(run, samples)
     asked_losses = any(run["scenario"].get(name) for name in ("bw", "loss", "links"))
@@ -97,6 +97,7 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *_too_few_blocks(samples, list(facts), run["workloads"], planned_blocks(run)),
         *failed,
         *_unequal(facts),
+        *_unlike(run.get("unlike_labs", ())),
         *_other_offloads(facts, tunnels, asked_offload),
         *(Reason(f"{spec}: {len(errors)} controller errors, the first: {errors[0]}", "controller errors", spec)
           for spec, errors in run["controller_errors"].items() if errors),
@@ -107,6 +108,11 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *found,
     )
     return Verdict(reasons, (*_notes(run, facts, tunnels, torn), *unlucky, *noted))
+
+
+def measured_labs(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What ``run.json`` tells of each lab of a set: those of the designs, and the control."""
+    return [*run["designs"], *([run["control"]] if run.get("control") else [])]
 
 
 def planned_blocks(run: Mapping[str, Any]) -> int:
@@ -204,6 +210,18 @@ def _unequal(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
             reasons.append(Reason(f"{spec}: congestion control is {', '.join(sorted(used))}, not "
                                   f"{PINNED_CONGESTION_CONTROL}", "not cubic", spec))
     return reasons + _differing_sysctls(facts)
+
+
+def _unlike(entries: Sequence[Mapping[str, Any]]) -> list[Reason]:
+    """Labs that came up later and are not like the first one, a reason a design."""
+    reasons = []
+    for spec in dict.fromkeys(entry["design"] for entry in entries):
+        of_design = [entry for entry in entries if entry["design"] == spec]
+        first, more = of_design[0], len({entry["block"] for entry in of_design}) - 1
+        reasons.append(Reason(
+            f"{spec}: the lab brought up for block {first['block'] + 1}{f' (and {more} more)' if more else ''} is not "
+            f"like the first one: {first['fact']} was {first['first']} and is {first['here']}", "unlike labs", spec))
+    return reasons
 
 
 def _other_offloads(facts: Mapping[str, Mapping[str, Any]], tunnels: Mapping[str, frozenset[str]],

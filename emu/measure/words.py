@@ -186,6 +186,9 @@ def _medians(rows: Sequence[tuple[Cell, Question]], labels: Mapping[str, str]) -
     return f"Median {question.noun}: {number(min(values.values()))} to {number(max(values.values()))} {unit}"
 
 
+LINK_OPTIONS = ("bw", "delay", "jitter", "loss")
+
+
 def links(scenario: Mapping[str, Any]) -> str:
     """What links between nodes and switch were asked to be like, as in ``links of 50 Mbit/s, 2 ms delay each way``."""
     others = [f"that of {node}: {_link({**scenario, **own}) or 'unshaped'}"
@@ -195,16 +198,27 @@ def links(scenario: Mapping[str, Any]) -> str:
 
 
 def _link(scenario: Mapping[str, Any]) -> str:
-    bw, delay, jitter, loss = (scenario.get(name) for name in ("bw", "delay", "jitter", "loss"))
+    bw, delay, jitter, loss = (scenario.get(name) for name in LINK_OPTIONS)
     parts = [*([f"{bw:g} Mbit/s with a queue of {queue_ms(bw, scenario['mtu']):.0f} ms"] if bw else []),
              *([f"{delay:g} ms delay each way{f' (± {jitter:g} ms)' if jitter else ''}"] if delay else []),
              *([f"{loss:g} % loss each way"] if loss else [])]
     return ", ".join(parts)
 
 
-def conditions(run: Mapping[str, Any]) -> str:
-    """Under what conditions a run was measured, in one line."""
-    scenario = run["scenario"]
+def labs_text(run: Mapping[str, Any]) -> str:
+    """In what labs blocks were measured."""
+    return "fresh ones for each block" if run.get("fresh_labs") else "the same ones in all blocks"
+
+
+def conditions(run: Mapping[str, Any], swept: str = "") -> str:
+    """Under what conditions a run was measured, in one line; ``swept``: the scenario option that is told elsewhere."""
+    scenario = {**run["scenario"], **({swept: None} if swept in LINK_OPTIONS else {})}
     datapath = "kernel" if run["datapath"] == "kernel" else "userspace"
-    return (f"{run['nodes']} nodes on one machine, {links(scenario)}, MTU {scenario['mtu']}, offloads "
-            f"{scenario['offload']}, {datapath} datapath.")
+    shaped = links(scenario)
+    if swept in LINK_OPTIONS:
+        shaped = shaped.replace("links unshaped", "links otherwise unshaped")
+    nodes = "All nodes" if swept == "nodes" else f"{run['nodes']} nodes"
+    others = {"mtu": f"MTU {scenario['mtu']}", "offload": f"offloads {scenario['offload']}",
+              "datapath": f"{datapath} datapath"}
+    told = [f"{nodes} on one machine", shaped, *(text for name, text in others.items() if name != swept)]
+    return f"{', '.join(told)}."

@@ -274,7 +274,7 @@ def parse_workload(text: str) -> Workload:
         elif key in given:
             problems.append(f"workload {name}: '{key}' is given twice")
         elif value not in map(str, offered):
-            problems.append(f"workload {name}: {key} takes {'|'.join(map(str, offered))}, not '{value}'")
+            problems.append(not_offered(name, key, value))
         else:
             values[key] = int(value)
         given.add(key)
@@ -282,6 +282,11 @@ def parse_workload(text: str) -> Workload:
         raise UsageError(*problems)
     named = ",".join(f"{key}={value}" for key, value in values.items() if value != kind.parameters[key][0])
     return kind.make(f"{name}:{named}" if named else name, *values.values())
+
+
+def not_offered(kind: str, key: str, value: object) -> str:
+    """The complaint about a value that a parameter of a workload does not take."""
+    return f"workload {kind}: {key} takes {'|'.join(map(str, KINDS[kind].parameters[key]))}, not '{value}'"
 
 
 WORKLOADS: Mapping[str, Workload] = {name: parse_workload(name) for name in KINDS}

@@ -8,7 +8,7 @@ from emu.designs import DEFAULT_DESIGNS, plans_for
 from emu.errors import UsageError
 from emu.model import Plan
 from emu.scenario import OPTIONS, read
-from emu.verbs import claims, labs, machine, results, show
+from emu.verbs import claims, labs, machine, results, show, sweep
 from emu.verbs.common import Arguments
 
 
@@ -16,6 +16,8 @@ def run(arguments: Arguments, complaints: list[str]) -> int:
     """Run a verb. ``complaints`` are mistakes found already; all others found are added before anything starts."""
     if arguments.verb in _TAKES_SCENARIO:
         return _with_scenario(arguments, complaints)
+    if arguments.verb == "sweep":  # has its scenarios in a file of its own
+        return sweep.sweep(arguments, complaints)
     if complaints:
         raise UsageError(*complaints)
     return _VERBS[arguments.verb](arguments)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from emu.errors import EmuError, UsageError
 from emu.model import Plan
 from emu.verbs.common import Arguments, folder_for, refuse
+from emu.verbs.sweep import tell
 
 if TYPE_CHECKING:
     from emu.measure.sequential import Goal
@@ -32,7 +33,7 @@ def compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) 
     goal = _goal(arguments, problems)
     resume = arguments.resume and arguments.out is not None
     asked = comparison_of(plans, workloads, arguments.profile, folder_for(arguments), problems,
-                          resume=resume, goal=goal)
+                          resume=resume, goal=goal, fresh_labs=arguments.fresh_labs)
     folder = compare(asked, ["emu", *sys.argv[1:]], Progress(sys.stderr))
     _tell(folder)
     return 0
@@ -59,9 +60,14 @@ def _goal(arguments: Arguments, problems: list[str]) -> Goal | None:
 def report(arguments: Arguments) -> int:
     """``emu report``."""
     from emu.measure.report import redraw
+    from emu.sweep.document import is_sweep
+    from emu.sweep.report import redraw_sweep
 
-    redraw(arguments.folder)
-    _tell(arguments.folder)
+    if is_sweep(arguments.folder):
+        tell(arguments.folder, redraw_sweep(arguments.folder))
+    else:
+        redraw(arguments.folder)
+        _tell(arguments.folder)
     return 0
 
 

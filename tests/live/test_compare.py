@@ -126,18 +126,38 @@ def test_the_first_packet_pays_for_what_is_cold_and_the_stream_fits_the_wire(tmp
         assert all(mtu - 100 < size <= mtu + 14 for size in sizes)
 
 
-def test_links_are_measured_before_the_first_block(tmp_path: Path) -> None:
-    plans = plans_for(["bare"], Scenario(bw=20.0, loss=1.0), [])
-    folder = measure(plans, ["ping"], tmp_path / "out")
+class Seen(Progress):
+    """Progress that also looks which labs there are at each step."""
+
+    def __init__(self) -> None:
+        super().__init__(io.StringIO())
+        self.labs: list[tuple[str, frozenset[str]]] = []
+
+    def step(self, text: str) -> None:
+        self.labs.append((text, frozenset(tree.lab_id for tree in our_labs())))
+
+
+def test_every_block_has_labs_like_the_first_ones_whose_links_are_measured(tmp_path: Path) -> None:
+    plans, seen = plans_for(["bare"], Scenario(bw=20.0, loss=1.0), []), Seen()
+    folder = measure(plans, ["ping"], tmp_path / "out", seen, fresh_labs=True)
     run = json.loads((folder / "run.json").read_text())
     checks = {check["quantity"]: check for check in run["links"]}
     assert checks.keys() == {"rate", "loss of pings"}
+    assert len(run["links"]) == len(checks)
     assert checks["rate"]["achieved"] == pytest.approx(20e6 * 0.99, rel=0.1)
     for check in checks.values():
         assert check["error"] is None
     report = (folder / "report.html").read_text()
     assert "19.8 Mbit/s asked for" in report
     assert "links of 20 Mbit/s with a queue of 50 ms, 1 % loss each way" in report
+    assert "fresh ones for each block" in report
+
+    assert run["unlike_labs"] == []
+    first, *_, last = (labs for text, labs in seen.labs if text.startswith("trial"))
+    assert len(first) == len(last) == 2
+    assert not first & last
+    assert [labs for text, labs in seen.labs if text.startswith("latency budget")] == [last]
+    assert our_labs() == []
 
 
 def test_an_interrupted_run_keeps_its_samples_and_ends_its_labs(

@@ -47,7 +47,7 @@ def run_json(designs: Sequence[str], workloads: Sequence[str] = WORKLOADS, **cha
         "format": "emu-run/1", "seed": 1, "nodes": 4, "argv": ["emu", "compare"],
         "scenario": {"nodes": None, "containers": None, "mtu": 1500, "offload": "off", "seed": 1},
         "profile": {"name": "quick", "blocks": 6, "lengths": {"ping_packets": 20}},
-        "workloads": list(workloads),
+        "workloads": list(workloads), "fresh_labs": False,
         "designs": [{"spec": spec_of(name, PARAMS[name]), "design": name, "params": PARAMS[name],
                      "endpoints": ["a", "b"], "facts": facts()} for name in designs],
         "version": "0.1.0", "revision": None, "started": "2025-01-31T09:30:00+00:00",

@@ -50,6 +50,8 @@ def test_imports(module: str) -> None:
         assert not [name for name in imports(module) if name.startswith(("emu.guide", "emu.measure"))]
         if module != "emu/live/lab.py":
             assert not [name for name in imports(module) if name.startswith("emu.designs")]
+    if module.startswith("emu/measure/"):
+        assert not [name for name in imports(module) if name.startswith("emu.sweep")]
     if module.startswith(("emu/walk/", "emu/guide/")):
         assert not [name for name in imports(module) if name.startswith(("emu.live", "emu.measure", "emu.show"))]
     if module.startswith("emu/walk/"):

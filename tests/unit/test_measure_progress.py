@@ -7,7 +7,7 @@ import io
 import os
 import struct
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from math import inf
@@ -17,15 +17,17 @@ from typing import Any
 
 import pytest
 
-from emu.measure import compare
+from emu.designs import plans_for
+from emu.measure.asked import comparison_of
 from emu.measure.blocks import MINIMUM_BLOCKS, Trial, plan_trials
+from emu.measure.compare import Measuring
+from emu.measure.labs import Labs
 from emu.measure.precision import Tally, Width, half_width
 from emu.measure.progress import PLAIN_EVERY_S, Progress
-from emu.measure.results import Sample, read_folder
-from emu.measure.scripts import Lengths
+from emu.measure.results import ResultFolder, Sample, read_folder
 from emu.measure.stats import LEVEL, SEQUENTIAL_LEVEL, Estimate
 from emu.measure.summary import summarise
-from emu.measure.workloads import WORKLOADS
+from emu.model import Scenario
 from tests.unit.measure_support import run_json, samples, store
 
 DESIGNS = ["bare", "l2", "overlay"]
@@ -94,39 +96,40 @@ class Bench:
     """A bench whose trials are made up: no lab, no folder."""
 
     control = False
-    lengths = Lengths(ping_packets=100, request_s=0.5, stream_s=1, first_packets=5)
-    lab = SimpleNamespace(tree=SimpleNamespace(pid=os.getpid()))
+    lab = SimpleNamespace(tree=SimpleNamespace(pid=os.getpid()), facts=dict)
 
     def __init__(self, name: str) -> None:
-        self.folder = self
         self._taken: dict[tuple[str, int], list[Sample]] = {}
         for sample in samples([name], blocks=8):
             self._taken.setdefault((sample.workload, sample.block), []).append(sample)
 
-    def add_samples(self, taken: object) -> None:
-        pass
-
-    def write_json(self, name: str, content: object) -> None:
+    def prepare(self, workloads: object) -> None:
         pass
 
     def measure(self, trial: Trial, workload: object) -> list[Sample]:
         return self._taken[trial.workload, trial.block]
 
+    def errors(self) -> list[str]:
+        return []
 
-def told(terminal: bool, seconds_a_step: float) -> list[str]:
+
+def told(tmp_path: Path, terminal: bool, seconds_a_step: float) -> list[str]:
     """What a comparison of two designs in eight blocks says."""
     stream, clock = io.StringIO(), iter(range(10**6))
     stream.isatty = lambda: terminal  # type: ignore[method-assign]
-    benches: Mapping[str, Any] = {"bare": Bench("bare"), "l2": Bench("l2")}
-    workloads = {name: WORKLOADS[name] for name in ("ping", "http")}
-    trials = plan_trials(list(benches), list(workloads), 8, seed=1)
-    compare._measure({"usage": []}, benches, workloads, trials, Tally(),
-                     Progress(stream, lambda: next(clock) * seconds_a_step))
+    benches: Any = {"bare": Bench("bare"), "l2": Bench("l2")}
+    plans = plans_for(["bare", "l2"], Scenario(), [])
+    asked = comparison_of(plans, ["ping", "http"], "quick", tmp_path / "out")
+    trials = plan_trials(list(benches), list(asked.workloads), 8, seed=1)
+    run = {"designs": [{"spec": name, "facts": {}} for name in benches], "usage": [], "unlike_labs": [],
+           "controller_errors": {}}
+    Measuring(asked, Labs(plans, fresh=False), ResultFolder.create(asked.out),
+            Progress(stream, lambda: next(clock) * seconds_a_step), benches, run, Tally()).measure(trials)
     return stream.getvalue().split("\r\x1b[K" if terminal else "\n")
 
 
-def test_every_step_tells_trial_time_left_and_from_the_seventh_block_on_the_width() -> None:
-    lines = [line for line in told(terminal=True, seconds_a_step=1) if line]
+def test_every_step_tells_trial_time_left_and_from_the_seventh_block_on_the_width(tmp_path: Path) -> None:
+    lines = [line for line in told(tmp_path, terminal=True, seconds_a_step=1) if line]
     assert len(lines) == 8 * 4
     assert all(f"trial {number} of 32" in line and "left" in line for number, line in enumerate(lines, 1))
     assert ["widest interval" in line for line in lines] == [False] * 24 + [True] * 8
@@ -144,8 +147,8 @@ def test_a_step_never_wraps(columns: int, shown: int) -> None:
     assert written == "\r\x1b[K" + ("trial 1 of 2  " * 10)[:shown]
 
 
-def test_without_a_terminal_it_is_plain_and_quiet() -> None:
-    lines = [line for line in told(terminal=False, seconds_a_step=PLAIN_EVERY_S / 10) if line]
+def test_without_a_terminal_it_is_plain_and_quiet(tmp_path: Path) -> None:
+    lines = [line for line in told(tmp_path, terminal=False, seconds_a_step=PLAIN_EVERY_S / 10) if line]
     assert 1 < len(lines) < 10
     assert not any("\x1b" in line or "\r" in line for line in lines)
     assert "widest interval" in lines[-1]

@@ -15,7 +15,7 @@ import pytest
 
 from emu.measure.figures import Subject
 from emu.measure.look import styles
-from emu.measure.plots import plain_ticks, spread_out
+from emu.measure.plots import Sheet, plain_ticks, spread_out
 from emu.measure.published import band
 from emu.measure.report import redraw
 from emu.measure.results import Sample, read_folder
@@ -158,6 +158,12 @@ def test_variants_of_a_design_share_its_colour_and_differ_otherwise() -> None:
     assert (first.is_open, second.is_open) == (False, True)
     assert first.dash != second.dash
     assert [s.label for s in (first, second, overlay)] == ["l2 controller", "l2 switch", "overlay vxlan"]
+
+
+def test_no_line_ends_at_a_no_break_space() -> None:
+    for words in range(20, 60):
+        (title, *_) = Sheet("a " * words + "95\N{NO-BREAK SPACE}%", "", 1, None).figure.texts
+        assert "\n%" not in title.get_text()
 
 
 @pytest.mark.parametrize("wanted", [[0.5, 0.5, 0.5, 0.5], [0, 0.1, 1.9, 2], [2, 2, 2, 2], [0, 0, 0, 0], [0.2, 1, 1.2]])

@@ -15,7 +15,7 @@ from emu.errors import UsageError
 from emu.measure.results import ResultFolder, read_folder
 from emu.measure.summary import summarise
 from emu.output import refuse_impossible
-from tests.unit.measure_support import PARAMS, TRUTH, run_json, samples, store
+from tests.unit.measure_support import PARAMS, TRUTH, WORKLOADS, run_json, samples, store
 
 DESIGNS = ["bare", "l2", "routed", "overlay"]
 
@@ -174,10 +174,14 @@ def test_no_intervals_below_six_blocks_and_no_ratios_without_bare(tmp_path: Path
 def test_the_csv_says_what_the_json_says(tmp_path: Path) -> None:
     from emu.measure.results import summary_csv
 
-    document = summarise(read_folder(store(tmp_path / "run", run_json(DESIGNS), samples(DESIGNS)))).document()
+    workload = "udp_rr:size=512,per_second=1000"  # a comma in a field
+    taken = [*samples(DESIGNS), *(replace(s, workload=workload) for s in samples(DESIGNS) if s.metric == "latency")]
+    run = run_json(DESIGNS, [*WORKLOADS, workload])
+    document = summarise(read_folder(store(tmp_path / "run", run, taken))).document()
     rows = list(csv.DictReader(summary_csv(document["metrics"]).splitlines()))
     assert len(rows) == len(document["metrics"])
     for row, entry in zip(rows, document["metrics"], strict=True):
+        assert row["workload"] == entry["workload"]
         assert float(row["median"]) == entry["median"]
         ratio = entry.get("ratio_to_bare", {}).get("value", math.nan)
         assert float(row["ratio_to_bare"] or math.nan) == pytest.approx(ratio, nan_ok=True)

@@ -164,6 +164,7 @@ def test_stages_are_told_everywhere(stream: io.StringIO, told: str) -> None:
     assert stream.getvalue() == told
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(-3, "0 s"), (7.4, "7 s"), (44, "40 s"), (204, "3 min 20 s")])
+@pytest.mark.parametrize(("seconds", "text"), [(-3, "0 s"), (7.4, "7 s"), (44, "40 s"), (204, "3 min 20 s"),
+                                               (7499, "2 h 5 min")])
 def test_time_left_in_words(seconds: float, text: str) -> None:
     assert left(seconds) == text
