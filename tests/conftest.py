@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from emu.live.preflight import Finding, examine
+from tests.live.apart import have_a_reaper, have_a_tmp
 
 LIVE = Path(__file__).with_name("live")
 
@@ -20,7 +21,14 @@ def _lab_namespaces() -> Finding:
     return examine().finding("lab namespaces")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    _hand_on_no_ignored_signals()
+    have_a_reaper()
+    if not any("/tmp" in word for word in config.invocation_params.args):  # what is named there is meant for others
+        have_a_tmp()
+
+
+def _hand_on_no_ignored_signals() -> None:
     """A shell without job control has what it starts in the background ignore SIGINT, nohup SIGHUP, and whatever tests
     start would do so too. A handler is not handed on (execve(2)); this one does what ignoring does."""
     for number in (signal.SIGINT, signal.SIGHUP):

@@ -14,7 +14,7 @@ import pytest
 
 from emu import Lab
 from emu.errors import LabError
-from tests.live.machine import Snapshot, assert_nothing_left, emu, emu_command, wait_for
+from tests.live.machine import Snapshot, assert_nothing_left, emu, emu_alone, emu_command, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -54,7 +54,8 @@ FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\noutside: 3\nmtu: 1\n"
 )
 def test_bad_input_is_named_at_once_and_builds_nothing(words: list[str], complaints: list[str], tmp_path: Path) -> None:
     before = Snapshot.take()
-    done = subprocess.run(emu_command(*words), capture_output=True, text=True, cwd=tmp_path, check=False)
+    command = emu_alone(*words) if words[0] == "exec" else emu_command(*words)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert all(any(complaint.lower() in line.lower() for line in done.stderr.splitlines()) for complaint in complaints)
     assert "Traceback" not in done.stderr

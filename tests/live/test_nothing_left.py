@@ -14,10 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.machine import CHECKOUT, Snapshot, assert_nothing_left, emu, emu_command, wait_for
+from tests.live.machine import (
+    CHECKOUT,
+    Snapshot,
+    assert_nothing_left,
+    descendants,
+    emu,
+    emu_command,
+    wait_for,
+    words_of,
+)
 
 pytestmark = pytest.mark.live
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts anything for all to see")
 SLEEPER = ["up", "l2", "--exec", "ctr-1 sleep 1000"]
 
 
@@ -29,24 +39,6 @@ def start(*words: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def descendants(pid: int) -> list[int]:
-    found = [pid]
-    for one in found:
-        try:
-            tasks = list(Path(f"/proc/{one}/task").iterdir())
-            found += [int(child) for task in tasks for child in (task / "children").read_text().split()]
-        except OSError:  # it has ended meanwhile
-            continue
-    return found
-
-
-def words_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
 
 
 def sleeping(emu: subprocess.Popen[bytes]) -> bool:
@@ -68,6 +60,25 @@ def init(emu: subprocess.Popen[bytes]) -> int:
 
 def agent(emu: subprocess.Popen[bytes]) -> int:
     return [pid for pid in descendants(init(emu)) if "emu.live.agent" in words_of(pid)][1]
+
+
+@pytest.mark.parametrize(("command", "undo", "seen"), [
+    # In a session, with an environment and with a parent of its own.
+    ("setsid -f env -i sleep 1000", "true", {"processes"}),
+    ("setsid -f unshare --user --net sleep 1000", "true", {"processes", "namespaces"}),
+    ("touch /tmp/left-behind", "rm /tmp/left-behind", {"files"}),
+    pytest.param("mount -t tmpfs left-behind /mnt", "umount /mnt", {"mounts"}, marks=needs_root),
+])
+def test_what_is_left_is_found(command: str, undo: str, seen: set[str]) -> None:
+    before = Snapshot.take()
+    subprocess.run(command.split(), check=True)
+    try:
+        wait_for(f"{command} to be found", lambda: before.leftovers().keys() >= seen)
+        for process in before.leftovers().get("processes", ()):
+            os.kill(int(process.split()[0]), signal.SIGKILL)
+    finally:
+        subprocess.run(undo.split(), check=True)
+    assert_nothing_left(before)
 
 
 @pytest.mark.parametrize("victim", [itself, unshare, init, agent])
