@@ -20,7 +20,9 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 DISTRIBUTIONS = {"ryu": "ryu", "os-ken": "os_ken"}
 
@@ -100,6 +102,39 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
             return None
 
     return safe
+
+
+def one_at_a_time(method: Callable[..., T]) -> Callable[..., T]:
+    """Has what a method decides be sent before anything else is decided, by the semaphore `self.deciding`.
+
+    Tasks take turns wherever one waits, and sending waits when a switch is slow: what was learned meanwhile, or
+    forgotten, would not be in the order sent.
+    """
+
+    @functools.wraps(method)
+    def alone(self: Any, *arguments: Any) -> T:
+        with self.deciding:
+            return method(self, *arguments)
+
+    return alone
+
+
+class Answer:
+    """What a switch has answered, to be waited for."""
+
+    def __init__(self) -> None:
+        self._done = hub.Event()
+        self._reply: Any = None
+
+    def take(self, reply: Any) -> None:
+        """The answer is there; None: there will be none."""
+        self._reply = reply
+        self._done.set()
+
+    def wait(self, deadline_s: float) -> Any:
+        """The answer; None if the switch has gone, or is silent until the deadline."""
+        self._done.wait(deadline_s)
+        return self._reply
 
 
 def listen(address: tuple[str, int] | str, serve: Callable[[Any, Any], None]) -> Any:

@@ -53,12 +53,10 @@ class L2Switch(SwitchApp):
         return learning.ended(self._of(dpid), mac, fields.get("in_port"))
 
     def connected(self, dpid: int, learned: Sequence[Found], now_s: float) -> list[Message]:
-        """Stations that were learned before stay known, where they still may be: by the flows that let them send."""
-        messages: list[Message] = []
-        for fields in (flow.fields for flow in learned):
-            if "in_port" in fields and "eth_src" in fields:
-                messages += learning.seen(self._of(dpid), fields["eth_src"], fields["in_port"], now_s)
-        return messages
+        """Stations that were learned before stay known, by the flows that let them send."""
+        before = {flow.fields["eth_src"]: flow.fields["in_port"] for flow in learned
+                  if {"in_port", "eth_src"} <= flow.fields.keys()}
+        return learning.seen_before(self._of(dpid), before, now_s)
 
     def learned(self) -> list[dict[str, Any]]:
         """Every learned station."""

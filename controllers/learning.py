@@ -131,6 +131,12 @@ def seen(stations: Stations, mac: str, port: int, now_s: float) -> list[Message]
     return messages + [Add(flow) for flow in station_flows(mac, port, LEARNED, AGEING_S)]
 
 
+def seen_before(stations: Stations, ports: Mapping[str, int], now_s: float) -> list[Message]:
+    """Stations (MAC -> port) that an earlier connection has learned stay known, but for those that were seen since."""
+    return [message for mac, port in ports.items() if mac not in stations.learned
+            for message in seen(stations, mac, port, now_s)]
+
+
 def ended(stations: Stations, mac: str, port: int | None) -> list[Message]:
     """A flow of a learned station timed out (its source flow, with the port, or its destination flow): forget the
     station.

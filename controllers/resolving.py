@@ -127,6 +127,8 @@ class Resolver:
         messages: list[Message] = []
         for number, hop in self._hops.items():
             mac = known.get(number)
+            if hop.state is State.REACHABLE:  # it has answered since the switch connected
+                continue
             if mac is None:
                 messages += self._ask_anew(hop, now_s)
             else:
@@ -141,7 +143,8 @@ class Resolver:
         if hop is None:
             return []
         if hop.state in (State.REACHABLE, State.PROBE):
-            return [Resubmit(packet.in_port, packet.frame)]
+            # Its flows, too: whoever may have removed them, packets would come here for ever.
+            return [*(Add(flow) for flow in self._flows(hop)), Resubmit(packet.in_port, packet.frame)]
         hop.held.append(packet)
         self._make_room(hop)
         return self._ask_anew(hop, now_s) if hop.state is State.FAILED else []
@@ -183,7 +186,7 @@ class Resolver:
         """Nothing is known any more, and nothing held; the flows are being deleted."""
         for hop in self._hops.values():
             hop.state = State.FAILED
-            self._give_up(hop)
+            hop.held.clear()
 
     def learned(self) -> list[dict[str, object]]:
         """The next hops whose MAC is known."""

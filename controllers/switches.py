@@ -29,10 +29,12 @@ from controllers.framework import (
     MAIN,
     NAME,
     OPENFLOW_13,
+    Answer,
     App,
     guarded,
     hub,
     ofp_event,
+    one_at_a_time,
     set_ev_cls,
 )
 from controllers.pipeline import (
@@ -54,10 +56,10 @@ from controllers.pipeline import (
 )
 from controllers.plan import Control, parse
 
-# Errors beyond this many are counted, not kept: a fault in every packet must not fill the memory.
-ERRORS_KEPT = 1000
 # How long a switch may take to answer: to confirm that all learned flows are gone, or to count packets.
 ANSWER_DEADLINE_S = 10.0
+# Errors beyond this many are counted, not kept: a fault in every packet must not fill the memory.
+ERRORS_KEPT = 1000
 # Both time-outs of a flow (OpenFlow 1.3.5, A.4.3).
 _TIMED_OUT = (0, 1)
 
@@ -82,6 +84,8 @@ class Switches(App):
         self._applications: dict[Owner, SwitchApp] = {}
         self._datapaths: dict[int, Any] = {}
         self._synchronised: set[int] = set()
+        self.deciding = hub.Semaphore(1)
+        self._found: dict[int, list[Found]] = {}  # what a switch told of its flows when it connected
         self._epochs: dict[int, int] = {}  # drawn at random for each connection: its flows bear it, older ones another
         self._told: dict[tuple[int, int], list[Found]] = {}  # (dpid, xid) -> what an answer holds so far
         # (dpid, xid) -> what happens when the answer is there, or, with None, when there will be none
@@ -117,6 +121,7 @@ class Switches(App):
             self._decided(dpid, decide)
 
     @guarded
+    @one_at_a_time
     def _decided(self, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
         if dpid in self._datapaths:
             self.send(dpid, decide(time.monotonic()))
@@ -156,7 +161,7 @@ class Switches(App):
                 question = Count(application.OWNER, kind)
                 waiting += [(dpid, reason, self._asked(dpid, question)) for dpid in list(self._datapaths)]
         for dpid, reason, answer in waiting:
-            counted = answer.wait()
+            counted = answer.wait(ANSWER_DEADLINE_S)
             if counted is None:
                 self.failed("drops", f"switch {dpid} has not answered for {ANSWER_DEADLINE_S:.0f} s")
             else:
@@ -165,24 +170,31 @@ class Switches(App):
 
     def forget(self) -> dict[str, Any]:
         """Remove all that was learned, from memory and from every switch; the status once the switches have done so."""
+        for dpid, done in self._forget_now().items():
+            if done.wait(ANSWER_DEADLINE_S) is None:
+                self.failed("forget", f"switch {dpid} has not confirmed for {ANSWER_DEADLINE_S:.0f} s")
+        return self.status()
+
+    @one_at_a_time
+    def _forget_now(self) -> dict[int, Answer]:
+        """What switches will answer when all that was learned is gone; not even what they told of it is kept."""
         for application in self._applications.values():
             application.forget(None)
+        for found in self._found.values():
+            found[:] = [flow for flow in found if flow.cookie.kind is not Kind.LEARNED]
         waiting = {}
         for dpid in list(self._datapaths):
             self.send(dpid, self._learned_flows())
             waiting[dpid] = self._asked(dpid, None)
-        for dpid, done in waiting.items():
-            if done.wait() is None:
-                self.failed("forget", f"switch {dpid} has not confirmed for {ANSWER_DEADLINE_S:.0f} s")
-        return self.status()
+        return waiting
 
     def _learned_flows(self) -> list[Message]:
         return [DeleteAll(owner, Kind.LEARNED) for owner in self._applications]
 
-    def _asked(self, dpid: int, question: Message | None) -> _Answer:
+    def _asked(self, dpid: int, question: Message | None) -> Answer:
         """The answer to a question, or, without one, to a barrier, which comes when the switch has done all that was
         sent to it."""
-        answer = _Answer()
+        answer = Answer()
         self._ask(dpid, question, answer.take)
         return answer
 
@@ -204,7 +216,7 @@ class Switches(App):
         self._epochs[dpid] = random.getrandbits(EPOCH_BITS)
         for application in self._applications.values():
             application.forget(dpid)
-        found: list[Found] = []
+        found = self._found[dpid] = []
         for owner in self._applications:  # first, so that what is read does not hold what is added now
             self._ask(dpid, Read(owner), lambda told: found.extend(told or ()))
         for application in self._applications.values():
@@ -245,6 +257,7 @@ class Switches(App):
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN, DEAD])
     @guarded
+    @one_at_a_time
     def state_changed(self, event: Any) -> None:
         """A switch has connected, or its connection has ended."""
         datapath = event.datapath
@@ -257,27 +270,36 @@ class Switches(App):
 
     @set_ev_cls([ofp_event.EventOFPBarrierReply, ofp_event.EventOFPAggregateStatsReply], MAIN)
     @guarded
+    @one_at_a_time
     def answered(self, event: Any) -> None:
         """A switch answers: it has done all that was sent before a barrier, or it has counted."""
-        then = self._questions.pop((event.msg.datapath.id, event.msg.xid), None)
-        if then is not None:
-            then(event.msg)
+        key = self._question(event.msg)
+        if key is not None:
+            self._questions.pop(key)(event.msg)
+
+    def _question(self, reply: Any) -> tuple[int, int] | None:
+        """The question that a message answers; None where nobody waits for it, or an older connection answers."""
+        dpid = reply.datapath.id
+        known = dpid in self._datapaths and self._datapaths[dpid] is reply.datapath
+        return (dpid, reply.xid) if known and (dpid, reply.xid) in self._questions else None
 
     @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN)
     @guarded
+    @one_at_a_time
     def flows_told(self, event: Any) -> None:
         """A switch tells flows of ours, in as many messages as it likes."""
-        reply, datapath = event.msg, event.msg.datapath
-        key = (datapath.id, reply.xid)
-        if key not in self._questions:
+        reply = event.msg
+        key = self._question(reply)
+        if key is None:
             return
         told = self._told.setdefault(key, [])
         told += [flow for flow in map(Found.read, reply.body) if flow is not None]
-        if not reply.flags & datapath.ofproto.OFPMPF_REPLY_MORE:
+        if not reply.flags & reply.datapath.ofproto.OFPMPF_REPLY_MORE:
             self._questions.pop(key)(self._told.pop(key))
 
     @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN)
     @guarded
+    @one_at_a_time
     def packet_in(self, event: Any) -> None:
         """A switch hands over a frame: the application whose flow did that decides."""
         self.counters["packet_in"] += 1
@@ -294,6 +316,7 @@ class Switches(App):
 
     @set_ev_cls(ofp_event.EventOFPFlowRemoved, MAIN)
     @guarded
+    @one_at_a_time
     def flow_removed(self, event: Any) -> None:
         """A flow is gone; its application hears of it when it timed out, and not when it was deleted."""
         removed = event.msg
@@ -312,24 +335,6 @@ class Switches(App):
         self.failed(
             f"switch {error.datapath.id}", f"OpenFlow error type {error.type} code {code}: {bytes(error.data).hex()}"
         )
-
-
-class _Answer:
-    """What a switch has answered, to be waited for."""
-
-    def __init__(self) -> None:
-        self._done = hub.Event()
-        self._reply: Any = None
-
-    def take(self, reply: Any) -> None:
-        """The answer is there; None: there will be none."""
-        self._reply = reply
-        self._done.set()
-
-    def wait(self) -> Any:
-        """The answer; None if the switch has gone, or is silent for ANSWER_DEADLINE_S."""
-        self._done.wait(ANSWER_DEADLINE_S)
-        return self._reply
 
 
 class SwitchApp(App):

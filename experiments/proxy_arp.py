@@ -23,7 +23,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -38,7 +38,7 @@ from emu.errors import LabError, UsageError
 from emu.live.lab import choose
 from emu.measure.look import styles, use_in_figures
 from emu.measure.metrics import Reading
-from emu.measure.parsers import parse_ping, parse_single_ping
+from emu.measure.parsers import BadOutput, parse_ping, parse_single_ping
 from emu.measure.plots import image
 from emu.measure.progress import Progress
 from emu.measure.results import ResultFolder, Sample
@@ -74,10 +74,16 @@ class Experiment:
     folder: ResultFolder
     samples: list[Sample]
 
-    def add(self, lab: Lab, workload: str, block: int, readings: Iterable[Reading]) -> None:
-        """Keep what was read of a lab."""
-        new = [Sample(lab.plan.design, dict(lab.plan.params), workload, reading.metric, UNITS[reading.metric], block, 0,
-                      len(self.samples), float(reading.value), True, None, time.time()) for reading in readings]
+    def add(self, lab: Lab, workload: str, block: int, measured: Callable[["Experiment", Lab], list[Reading]]) -> None:
+        """Keep what is measured of a lab; a ping without an answer is a failed sample."""
+        error, readings = None, []
+        try:
+            readings = measured(self, lab)
+        except BadOutput as bad:
+            error = str(bad)
+        values = [(reading.metric, float(reading.value)) for reading in readings] or [("latency", None)]
+        new = [Sample(lab.plan.design, dict(lab.plan.params), workload, metric, UNITS[metric], block, 0,
+                      len(self.samples), value, error is None, error, time.time()) for metric, value in values]
         self.folder.add_samples(new)
         self.samples += new
 
@@ -157,12 +163,17 @@ def measure(experiment: Experiment, labs: Sequence[Lab], count: int, options: ar
     chance = random.Random(f"proxy arp {count}")
     for block in range(options.blocks):
         for lab in chance.sample(labs, len(labs)):
-            experiment.add(lab, f"first_packet:containers={count}", block, first_packet(experiment, lab))
-            experiment.add(lab, f"footprint:containers={count}", block, footprint(experiment, lab))
-            experiment.add(lab, f"quiet:containers={count}", block, established(experiment, lab))
+            experiment.add(lab, f"first_packet:containers={count}", block, first_packet)
+            experiment.add(lab, f"footprint:containers={count}", block, footprint)
+            experiment.add(lab, f"quiet:containers={count}", block, established)
             with storm(lab, options.storm):
-                experiment.add(lab, f"storm:containers={count}", block, established(experiment, lab))
-                experiment.add(lab, f"asked_anew:containers={count}", block, asked_anew(experiment, lab))
+                experiment.add(lab, f"storm:containers={count}", block, established)
+                experiment.add(lab, f"asked_anew:containers={count}", block, asked_anew)
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """A quantile; NaN, which is not drawn, of nothing."""
+    return float(np.quantile(values, q)) if values else float("nan")
 
 
 def draw(experiment: Experiment, counts: Sequence[int], storm_per_s: int) -> None:
@@ -181,7 +192,7 @@ def draw(experiment: Experiment, counts: Sequence[int], storm_per_s: int) -> Non
     for ax, (workload, metric, label, q) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for answerer, style in zip(ANSWERERS, look.values(), strict=True):
             values = [experiment.values(answerer, f"{workload}:containers={count}", metric) for count in counts]
-            ax.plot(counts, [np.quantile(v, q) for v in values], color=style.light, marker=style.marker, ms=4,
+            ax.plot(counts, [quantile(v, q) for v in values], color=style.light, marker=style.marker, ms=4,
                     mfc="white" if style.is_open else style.light, ls=(0, style.dash or (1, 0)), label=answerer)
         ax.set(title=label, xlabel="containers on a node", ylim=(0, None), xticks=counts)
     figure.axes[0].legend(frameon=False, fontsize=7)
@@ -199,7 +210,7 @@ def table(experiment: Experiment, counts: Sequence[int]) -> Iterator[str]:
     yield f"{'containers':>10}  {'answers':<12}" + "".join(f"{head:>10}" for head in heads)
     for count, answerer in product(counts, ANSWERERS):
         found = (experiment.values(answerer, f"{name}:containers={count}", metric) for name, metric, _ in columns)
-        told = (number(float(np.quantile(v, q))) for v, (_, _, q) in zip(found, columns, strict=True))
+        told = (number(quantile(v, q)) if v else "-" for v, (_, _, q) in zip(found, columns, strict=True))
         yield f"{count:>10}  {answerer:<12}" + "".join(f"{text:>10}" for text in told)
 
 

@@ -1,5 +1,5 @@
-"""Marks every test below tests/live, skips those where an ordinary user may not make namespaces, and has signals end
-what tests start, however the run itself was started."""
+"""Marks every test below tests/live, skips those where an ordinary user may not make namespaces, and has what tests
+start apart from all else, ended by signals however the run itself was started."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def _lab_namespaces() -> Finding:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads wait for each other longer than they work here
     _hand_on_no_ignored_signals()
     have_a_reaper()
     if not any("/tmp" in word for word in config.invocation_params.args):  # what is named there is meant for others

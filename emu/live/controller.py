@@ -27,6 +27,7 @@ class Controller:
         self._argv = (sys.executable, "-m", "controllers", "--plan", str(plan_file), "--listen", CONTROLLER_ADDRESS,
                       "--status", str(self._socket), "--sdn", sdn, *plan.control.apps)
         self._process = self._popen()
+        self._errors: list[str] = []
 
     @property
     def pid(self) -> int:
@@ -34,16 +35,19 @@ class Controller:
         return self._process.pid
 
     def restart(self) -> None:
-        """Start it anew after ``kill``."""
+        """Start it anew after ``kill``; ``LabError`` if it still runs."""
+        if self._process.poll() is None:
+            raise LabError("the controller runs already")
         self._process = self._popen()
 
     def _popen(self) -> subprocess.Popen[bytes]:
-        with open(self._log, "wb") as log:
+        with open(self._log, "ab") as log:
             return subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                     start_new_session=True)
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """End it by SIGKILL; its errors so far stay known."""
+        self._errors = self.errors()
         self._process.kill()
         self._process.wait()
 
@@ -59,6 +63,10 @@ class Controller:
     def wait_parted(self) -> None:
         """Return when no switch is connected."""
         wait_until("the connection to end", lambda: not self.ask("status")["connected"], START_DEADLINE_S)
+
+    def errors(self) -> list[str]:
+        """Its exceptions and OpenFlow errors so far, in all its lives."""
+        return [*self._errors, *self.ask("status")["errors"]]
 
     def _listens(self) -> bool:
         if self._process.poll() is not None:

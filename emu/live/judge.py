@@ -235,6 +235,8 @@ def _dropped(test: Dropped, lab: Lab, captures: _Captures) -> Finding:
     put(lab, test.probe)
     count = lab.drops()[test.reason] - before
     return count == test.count, f"{test.count} dropped: {test.reason}", f"{count} dropped"
+
+
 def _packet_ins(test: PacketIns, lab: Lab, captures: _Captures) -> Finding:
     lab.cool()
     before = lab.controller()["counters"]["packet_in"]

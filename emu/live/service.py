@@ -140,7 +140,7 @@ class Service:
 
     def errors(self) -> list[str]:
         """Exceptions of the controller, OpenFlow errors and errors of the switch, ever."""
-        return [*self.controller_status()["errors"], *self.vswitch.errors()]
+        return [*self.controller.errors(), *self.vswitch.errors()]
 
     # Commands
 

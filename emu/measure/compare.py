@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emu import __version__
-from emu.errors import EmuError, LabError
+from emu.errors import EmuError, LabError, MissingError
 from emu.live.cpu import look
 from emu.live.lab import choose
 from emu.measure.asked import Comparison
@@ -56,6 +56,19 @@ def expected_run_s(specs: Sequence[str], scenario: Scenario, workloads: Sequence
     return BRING_UP_S + links_s + profile.blocks * block_s + BUDGET_S * len(specs) + REPORT_S
 
 
+def refuse_lacking(plans: Iterable[Plan], workloads: Sequence[Workload]) -> None:
+    """``MissingError`` with all that this machine lacks for measuring these plans."""
+    tools = sorted({tool for workload in workloads for tool in workload.tools})
+    problems: dict[str, None] = {}
+    for plan in plans:
+        try:
+            choose(plan, tools)
+        except MissingError as error:
+            problems.update(dict.fromkeys(error.problems))
+    if problems:
+        raise MissingError(*problems)
+
+
 def compare(asked: Comparison, argv: Sequence[str], progress: Progress) -> Path:
     """Measure what is asked for and write its result folder; returns it.
 
@@ -64,9 +77,8 @@ def compare(asked: Comparison, argv: Sequence[str], progress: Progress) -> Path:
     is is written before ``LabDied`` is raised.
     """
     out, workloads, stored = asked.out, asked.workloads, asked.interrupted
+    refuse_lacking(asked.plans, list(workloads.values()))
     with ExitStack() as stack:
-        for plan in asked.plans:
-            choose(plan, sorted({tool for workload in workloads.values() for tool in workload.tools}))
         progress.step(f"bringing up {', '.join(plan.spec for plan in asked.plans)}")
         labs = stack.enter_context(Labs(asked.plans, asked.fresh_labs))
         blocks = MOST_BLOCKS if asked.goal else asked.profile.blocks
@@ -168,6 +180,7 @@ class Measuring:
         """Measure; whatever ends that, ``run.json`` tells when and how. A lab that died over it is returned."""
         died: LabDied | None = None
         try:
+            self.run["links"] = []  # a run that goes on has had others
             for bench in self.benches.values():
                 self.run["links"] += [] if bench.control else check_links(bench, self.progress.step)
             self.folder.write_json("run.json", self.run)

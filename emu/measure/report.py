@@ -51,14 +51,19 @@ def redraw(path: Path) -> Path:
     Needs neither root nor a lab. ``UsageError`` if ``path`` is no result folder.
     """
     stored = read_folder(path)
-    summary = summarise(stored)
+    subject = subject_of(stored)
     folder = ResultFolder.reopen(path)
-    document = summary.document()
+    document = subject.summary.document()
     folder.write_json("summary.json", document)
     folder.write("summary.csv", summary_csv(document["metrics"]))
-    budgets = {budget.spec: budget for budget in read_budgets(path)}
-    subject = Subject(stored.run, summary, [budgets[spec] for spec in summary.specs if spec in budgets])
     return folder.write("report.html", render(stored, subject, draw(subject, folder)))
+
+
+def subject_of(stored: Stored) -> Subject:
+    """What a stored run's figures and report are made from."""
+    summary = summarise(stored)
+    budgets = {budget.spec: budget for budget in read_budgets(stored.path)}
+    return Subject(stored.run, summary, [budgets[spec] for spec in summary.specs if spec in budgets])
 
 
 def render(stored: Stored, subject: Subject, drawn: Sequence[Drawn]) -> str:

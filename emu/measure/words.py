@@ -29,6 +29,11 @@ class Question:
     varied: str = ""
     unless: str = ""
 
+    def applies_to(self, workload: Workload) -> bool:
+        """Whether a workload answers it."""
+        return (workload.kind == self.workload and self.metric in workload.all_metrics
+                and self.unless not in workload.all_metrics)
+
     def under(self, workload: Workload) -> Question:
         """The same asked of a workload that has parameters."""
         if not workload.parameters:
@@ -72,8 +77,7 @@ def questions(workloads: Iterable[str], asked: Sequence[Question] = QUESTIONS) -
     """
     named = workloads_named(workloads).values()
     return [question.under(workload) for question in asked for workload in named
-            if workload.kind == question.workload and question.metric in workload.all_metrics
-            and question.unless not in workload.all_metrics]
+            if question.applies_to(workload)]
 
 
 @dataclass(frozen=True)

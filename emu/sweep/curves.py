@@ -147,7 +147,7 @@ def _charts(results: Results, asked: Question, base: str) -> Iterator[Chart]:
     question = asked.under(parse_workload(base))
     if asked.varied and question == asked and any(axis.workload for axis in axes):
         question = replace(question, heading=asked.varied)
-    spots = _spots(results, asked.metric, base)
+    spots = _spots(results, asked, base)
     for axis in axes:
         others = [other for other in axes if other is not axis]
         for values in product(*(other.ordered for other in others)):
@@ -159,14 +159,16 @@ Place = frozenset[tuple[str, Value]]
 """Values on axes by their names: where in the grid something was measured."""
 
 
-def _spots(results: Results, metric: str, base: str) -> dict[tuple[str, Place], tuple[Cell, Subject]]:
-    """What was measured of a metric under one workload of the file, by design and place."""
+def _spots(results: Results, asked: Question, base: str) -> dict[tuple[str, Place], tuple[Cell, Subject]]:
+    """What was measured that answers a question under one workload of the file, by design and place."""
     found = {}
-    for variant in (variant for variant in results.variants if variant.base == base):
+    for variant in results.variants:
+        if variant.base != base or not asked.applies_to(parse_workload(variant.name)):
+            continue
         for point, subject in results.found:
             place = frozenset({**point.values, **variant.values}.items())
             for spec in results.specs:
-                cell = subject.summary.cell(spec, variant.name, metric)
+                cell = subject.summary.cell(spec, variant.name, asked.metric)
                 if cell is not None:
                     found[spec, place] = (cell, subject)
     return found

@@ -14,6 +14,7 @@ from emu.measure.page import page
 from emu.measure.plots import image
 from emu.measure.report import Answer, answer
 from emu.measure.summary import REFERENCE
+from emu.measure.verdict import planned_blocks
 from emu.measure.words import Question, columns, conditions
 from emu.output import OutputFolder
 from emu.sweep.axes import Axis
@@ -102,6 +103,7 @@ def _render(results: Results, drawn: Sequence[Chart], groups: Sequence[Group]) -
         conditions=conditions(results.found[0][1].run) if len(results.points) == 1 and results.found else "",
         trusted=sum(word == "trusted" for _, _, word, _ in standings),
         standings=standings,
+        blocks=min((planned_blocks(subject.run) for _, subject in results.found), default=0),
         reasons={point.folder: [*([point.error] if point.error else []),
                                 *(reason.text for reason in subject.summary.verdict.reasons)]
                  for point, subject in results.found},

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from emu.designs import plans_for
-from emu.errors import LabError, MissingError, UsageError
-from emu.live.lab import choose
+from emu.errors import LabError, UsageError
 from emu.measure.asked import comparison_of
-from emu.measure.compare import compare, expected_run_s
+from emu.measure.compare import compare, expected_run_s, refuse_lacking
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
 from emu.measure.results import read_folder
@@ -52,7 +51,8 @@ def run_sweep(sweep: Sweep, file: Path, out: Path, argv: Sequence[str], progress
     """
     if problems := problems_of(sweep, out, resume):
         raise UsageError(*problems)
-    refuse_lacking(sweep)
+    workloads = [parse_workload(name) for name in sweep.workloads]
+    refuse_lacking((plan for point in sweep.points for plan in plans_of(sweep, point)), workloads)
     if resume:
         folder, document = OutputFolder.reopen(out), interrupted_sweep(out, sweep)
         document["resumed"].append(_now())
@@ -64,28 +64,12 @@ def run_sweep(sweep: Sweep, file: Path, out: Path, argv: Sequence[str], progress
         _measure(sweep, folder, document, argv, progress)
     except BaseException:
         progress.within = ""
-        progress.say(f"to go on: emu sweep {file} --out {out} --resume")
+        progress.say(f"to go on: ./run sweep {file} --out {out} --resume")
         raise
     document["ended"] = _now()
     folder.write_json(FILE, document)
     progress.step("drawing curves and report")
     return redraw_sweep(out)
-
-
-def refuse_lacking(sweep: Sweep) -> None:
-    """``MissingError`` with all that this machine lacks for any point."""
-    tools = sorted({tool for name in sweep.workloads for tool in parse_workload(name).tools})
-    # A machine needs the same for all points that have these in common; planning every one again would take long.
-    asked = {(p.scenario.datapath, p.scenario.sdn, p.scenario.shape_of("")): p for p in sweep.points}
-    problems: dict[str, None] = {}
-    for point in asked.values():
-        for plan in plans_of(sweep, point):
-            try:
-                choose(plan, tools)
-            except MissingError as error:
-                problems.update(dict.fromkeys(error.problems))
-    if problems:
-        raise MissingError(*problems)
 
 
 def plans_of(sweep: Sweep, point: Point) -> tuple[Plan, ...]:

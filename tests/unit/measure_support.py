@@ -13,7 +13,8 @@ from emu.errors import LabError
 from emu.live.lab import Completed
 from emu.live.usage import LabUsage
 from emu.measure.metrics import METRICS
-from emu.measure.results import ResultFolder, Sample, spec_of
+from emu.measure.report import render, subject_of
+from emu.measure.results import ResultFolder, Sample, read_folder, spec_of
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "measure"
 
@@ -89,6 +90,12 @@ def store(path: Path, run: Mapping[str, Any], taken: Sequence[Sample]) -> Path:
         folder.write_json("run.json", run)
         folder.add_samples(taken)
     return path
+
+
+def page_of(path: Path) -> str:
+    """The report on a result folder, but for its figures, which take seconds to draw."""
+    stored = read_folder(path)
+    return render(stored, subject_of(stored), ())
 
 
 @dataclass

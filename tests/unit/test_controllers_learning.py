@@ -13,6 +13,7 @@ from controllers.learning import (
     ended,
     planned_flows,
     seen,
+    seen_before,
     standing_flows,
 )
 from controllers.pipeline import CONTROLLER, FLOOD, PORT_MAX, Add, Delete
@@ -120,3 +121,12 @@ def test_the_end_of_a_flow_at_an_old_place_changes_nothing() -> None:
     assert ended(stations, STRANGER, 3) == []
     assert ended(stations, "02:00:00:00:00:78", None) == []
     assert stations.learned[STRANGER].port == 4
+
+
+def test_what_was_learned_before_is_older_than_what_was_seen_since(switch: FakeSwitch) -> None:
+    stations = Stations(PLANNED)
+    switch.apply(seen(stations, STRANGER, 4, 0))
+    switch.apply(seen_before(stations, {STRANGER: 3, "02:00:00:00:00:78": 5, A: 3}, 0.1))
+    assert switch.ports(in_port=1, eth_src=A, eth_dst=STRANGER) == [4]
+    assert switch.ports(in_port=1, eth_src=A, eth_dst="02:00:00:00:00:78") == [5]
+    assert switch.ports(in_port=2, eth_src=B, eth_dst=A) == [1]

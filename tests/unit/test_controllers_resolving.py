@@ -81,6 +81,14 @@ def test_a_next_hop_that_an_earlier_controller_knew_is_polled_and_stays_until_it
     assert way(switch_of(messages, gone)) == (CONTROLLER, Kind.UNRESOLVED)
 
 
+def test_a_next_hop_that_has_answered_since_the_switch_connected_is_left_alone() -> None:
+    resolver = Resolver(ASKING)
+    resolver.packet(packet(1), 0)
+    resolver.answered(reply(), 0.1)
+    assert resolver.start(0.2, {3: "02:00:00:00:00:09"}) == [question(port=2)]
+    assert resolver.learned()[0]["mac"] == MACS[3]
+
+
 def test_a_packet_is_held_asked_for_and_sent_when_the_answer_comes() -> None:
     resolver = Resolver(ASKING)
     assert resolver.packet(packet(1), 0) == [question()]
@@ -90,7 +98,8 @@ def test_a_packet_is_held_asked_for_and_sent_when_the_answer_comes() -> None:
     assert messages[2:] == [Resubmit(1, packet(number).frame) for number in (1, 2)], "in their order"
     assert way(switch_of(messages)) == (3, MACS[3])
     assert resolver.learned() == [{"ip": ADDRESS, "mac": MACS[3], "port": 3, "state": "reachable"}]
-    assert resolver.packet(packet(3), 0.6) == [Resubmit(1, packet(3).frame)], "it was on its way here"
+    again = resolver.packet(packet(3), 0.6)
+    assert again == [*messages[:2], Resubmit(1, packet(3).frame)], "it was on its way here, or its flows were removed"
     assert dict(resolver.dropped) == {NO_ROOM: 0, GIVEN_UP: 0}
 
 

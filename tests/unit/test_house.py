@@ -52,6 +52,8 @@ def test_imports(module: str) -> None:
             assert not [name for name in imports(module) if name.startswith("emu.designs")]
     if module.startswith("emu/measure/"):
         assert not [name for name in imports(module) if name.startswith("emu.sweep")]
+    if module.startswith("emu/sweep/"):
+        assert not [name for name in imports(module) if name.startswith(("emu.live", "emu.verbs", "emu.walk"))]
     if module.startswith(("emu/walk/", "emu/guide/")):
         assert not [name for name in imports(module) if name.startswith(("emu.live", "emu.measure", "emu.show"))]
     if module.startswith("emu/walk/"):

@@ -347,14 +347,14 @@ def test_the_time_that_is_left_is_that_for_labs_too(
 
     def slowly(self: Labs) -> None:
         renew(self)
-        self.took_s = 6000.0
+        self.took_s = 600.0
 
     monkeypatch.setattr(Labs, "renew", slowly)
     stream = io.StringIO()
     stream.isatty = lambda: True  # type: ignore[method-assign]
     measure(tmp_path / "out", stream)
     steps = [step for step in stream.getvalue().split("\r\x1b[K") if "left" in step]
-    sets = [int(step.partition("about ")[2].split(" min")[0]) // 100 if "min" in step else 0 for step in steps]
+    sets = [int(step.partition("about ")[2].split(" min")[0]) // 10 if "min" in step else 0 for step in steps]
     in_labs = len(LABS) * [0]
     assert ["fresh labs" in step for step in steps] == [*map(bool, in_labs), *([True, *map(bool, in_labs)] * 5)]
     assert sets == [5, 5, 5, 5, 4, 4, 4, 4, 3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0]

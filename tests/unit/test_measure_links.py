@@ -15,13 +15,12 @@ from emu.errors import LabError
 from emu.live.flood import Flooded
 from emu.live.lab import Completed
 from emu.measure.links import PINGS, binomial_range, check_links, expected, flood_s, jitter_us, links_text
-from emu.measure.report import redraw
 from emu.measure.results import ResultFolder, read_folder
 from emu.measure.running import Bench
 from emu.measure.summary import summarise
 from emu.measure.workloads import Lengths
 from emu.model import Scenario, Shape
-from tests.unit.measure_support import FakeLab, run_json, samples, store
+from tests.unit.measure_support import FakeLab, page_of, run_json, samples, store
 
 
 def bounds(shape: Shape, second: Shape | None = None) -> dict[str, tuple[float, float, float]]:
@@ -150,4 +149,4 @@ def test_links_other_than_asked_are_a_reason(tmp_path: Path, changes: dict[str, 
     verdict = summarise(read_folder(store(tmp_path / "run", run, samples(["bare", "l2"])))).verdict
     assert [reason.text for reason in verdict.reasons] == reasons
     assert {reason.design for reason in verdict.reasons} <= {"bare"}
-    assert links_text(run) in redraw(tmp_path / "run").read_text()
+    assert links_text(run) in page_of(tmp_path / "run")

@@ -15,11 +15,10 @@ import pytest
 from emu.measure.budget import Spent
 from emu.measure.metrics import METRICS
 from emu.measure.published import held, incomparable, order, studies_of, why
-from emu.measure.report import redraw
 from emu.measure.results import read_folder
 from emu.measure.summary import Summary, summarise
 from emu.measure.workloads import WORKLOADS
-from tests.unit.measure_support import run_json, samples, store
+from tests.unit.measure_support import page_of, run_json, samples, store
 
 DESIGNS = ["bare", "l2", "routed", "overlay"]
 OVERLAY = "overlay:backend=vxlan"
@@ -115,8 +114,8 @@ def test_backends_are_not_mixed_up(tmp_path: Path) -> None:
 
 def test_the_report_has_the_section_where_there_is_something_to_hold(tmp_path: Path) -> None:
     summary_of(tmp_path)
-    page = redraw(tmp_path / "run").read_text(encoding="utf-8")
+    page = page_of(tmp_path / "run")
     assert "Held against the literature" in page
     assert "Zhuo et al. (Slim), NSDI 2019: Weave, VXLAN" in page
-    alone = redraw(store(tmp_path / "alone", run_json(["bare"]), samples(["bare"]))).read_text(encoding="utf-8")
+    alone = page_of(store(tmp_path / "alone", run_json(["bare"]), samples(["bare"])))
     assert "Held against the literature" not in alone

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from emu.measure.blocks import PROFILES
-from emu.measure.report import redraw
 from emu.measure.results import Sample, read_folder
 from emu.measure.summary import summarise
-from tests.unit.measure_support import facts, run_json, samples, store
+from tests.unit.measure_support import facts, page_of, run_json, samples, store
 
 DESIGNS = ["bare", "l2", "routed", "overlay"]
 
@@ -142,7 +141,7 @@ def test_an_interrupted_run_is_not_trusted_and_reported_as_that(tmp_path: Path, 
     path = store(tmp_path / "run", run_json(DESIGNS, **state), samples(DESIGNS))
     assert [reason.text for reason in summarise(read_folder(path)).verdict.reasons] == [
         "the run was interrupted; what it had measured until then is here"]
-    page = redraw(path).read_text(encoding="utf-8")
+    page = page_of(path)
     assert "Not trusted." in page
     assert "(interrupted)" in page
 

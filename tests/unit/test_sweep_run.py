@@ -12,6 +12,7 @@ import pytest
 
 from emu.cli import main
 from emu.errors import LabError, MissingError
+from emu.measure import compare as comparing
 from emu.measure.asked import Comparison
 from emu.measure.running import LabDied
 from emu.model import Plan
@@ -64,7 +65,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def begin(file: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Measuring]:
     """Have points measured by a stand-in; ``plans``: what it is to do at a point, by name."""
-    monkeypatch.setattr(run, "choose", lambda plan, tools: ("netdev", "ryu"))
+    monkeypatch.setattr(comparing, "choose", lambda plan, tools: ("netdev", "ryu"))
 
     def start(**plans: Callable[[Path], None]) -> Measuring:
         measuring = Measuring(sweep_of(file, file.read_text()),
@@ -146,7 +147,7 @@ def test_an_interrupted_sweep_goes_on_with_the_point_it_was_ended_in(
     with pytest.raises(KeyboardInterrupt):
         main(["sweep", str(file), "--out", str(out)])
     assert states(out) == {first: "measured", second: "begun", third: "waiting"}
-    assert f"to go on: emu sweep {file} --out {out} --resume" in capsys.readouterr().err
+    assert f"to go on: ./run sweep {file} --out {out} --resume" in capsys.readouterr().err
     assert main(["report", str(out)]) == 0  # of what there is
     report = (out / "report.html").read_text()
     assert all(word in report for word in ("✓ trusted", "✗ not trusted", "✗ not measured", "1 of 3 points trusted"))
@@ -277,7 +278,7 @@ def test_what_the_machine_lacks_for_any_point_is_told_before_anything_is_made(
             raise MissingError(*lacks)
         return "netdev", "ryu"
 
-    monkeypatch.setattr(run, "choose", choose)
+    monkeypatch.setattr(comparing, "choose", choose)
     assert main(["sweep", str(file), "--out", str(tmp_path / "out")]) == 3
     assert sorted(capsys.readouterr().err.splitlines()) == ["emu: no kernel datapath", "emu: no netem"]
     assert not (tmp_path / "out").exists()
