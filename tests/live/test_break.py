@@ -150,10 +150,3 @@ def test_a_neighbor_with_another_nodes_mac_is_a_detour(builds: Mapping[Case, Fut
     tunnels = [step.point for step in way if step.point.endswith("flannel.1")]
     assert tunnels == ["node-a:flannel.1", "node-b:flannel.1", "node-b:flannel.1", "node-c:flannel.1"]
     assert way[-1].frame.inner["ip.ttl"] == 61
-
-
-def test_a_wrong_next_hop_is_a_loop(builds: Mapping[Case, Future[Broken]]) -> None:
-    way = way_of_the_ping(builds, "wrong-next-hop", "routed")
-    at_node_b = [step for step in way if (step.point, step.frame.direction) == ("node-b:eth0", "in")]
-    assert [step.frame.inner["ip.ttl"] for step in at_node_b] == [*range(62, 1, -2)]
-    assert way[-1].frame.inner["ip.ttl"] == 1

@@ -64,7 +64,7 @@ def test_every_difference_is_named_and_nothing_is_changed(tmp_path: Path) -> Non
 def test_what_is_asked_for_must_be_the_same(tmp_path: Path) -> None:
     run = interrupted()
     path = store(tmp_path / "run", run, taken(4))
-    asked = {key: run[key] for key in ("scenario", "profile", "workloads")}
+    asked = {key: run[key] for key in ("scenario", "profile", "workloads", "fresh_labs")}
     check_interrupted(read_folder(path), asked, ["bare"])
     asked = {**asked, "scenario": {**run["scenario"], "mtu": 1400, "seed": 2}, "workloads": ["ping", "http"]}
     with pytest.raises(UsageError) as refused:
