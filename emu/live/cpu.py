@@ -1,9 +1,10 @@
 """Who uses the CPUs: labs, the measuring program itself, or others.
 
-What is busy comes from ``/proc/stat``, what labs use from their processes, ended ones included (a parent that waits
-for its child takes over its times: proc(5), ``cutime``). The rest is others'. Time in interrupts belongs to nobody
-there and counts as the labs'. ``/proc/stat`` is sampled by ticks on most kernels, so a difference over a second is
-right to some hundredths of a CPU only; add up many. What a single lab's parts spend is ``emu.live.usage``'s to tell.
+What processes use comes from their own times, ended ones included (a parent that waits for its child takes over its
+times: proc(5), ``cutime``): the scheduler's exact sums, told to 10 ms (``cputime_adjust`` in kernel/sched/cputime.c).
+What is busy in all comes from ``/proc/stat``, which most kernels sample by ticks: what wakes with the tick, as a ping by
+a timer does, is seen there half a CPU too often or too rarely, so the two are never subtracted from each other. What a
+single lab's parts spend is ``emu.live.usage``'s to tell.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _KERNEL_THREADS = 2
 
 @dataclass(frozen=True)
 class CpuTime:
-    """CPU time over a while, in CPU seconds; ``wall_s`` in seconds. ``outside_s``: by processes of others, a bit below
-    0 where the samples of ticks happen to miss some; ``steal_s``: taken by the hypervisor."""
+    """CPU time over a while, in CPU seconds; ``wall_s`` in seconds. ``busy_s``: all there was; ``outside_s``: by
+    processes of others; ``steal_s``: taken by the hypervisor."""
 
     wall_s: float
     busy_s: float
@@ -48,21 +49,24 @@ class Process:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """CPU time since the machine started, in CPU seconds, at a monotonic time in seconds."""
+    """CPU time since the machine started, in CPU seconds, at a monotonic time in seconds. ``labs_s``: by processes of
+    labs; ``others_s``: by process, of those that are neither a lab's nor the kernel's, nor the one that measures."""
 
     at_s: float
-    processes_s: float
-    interrupts_s: float
+    busy_s: float
     steal_s: float
-    known_s: float
+    labs_s: float
+    others_s: Mapping[int, float]
 
     def since(self, earlier: Snapshot) -> CpuTime:
-        """What was used between two snapshots."""
-        processes_s = self.processes_s - earlier.processes_s
+        """What was used between two snapshots. A process that has ended meanwhile is in its parent's time, or, where
+        nobody waited for it, in no one's."""
+        outside_s = sum(used_s - earlier.others_s.get(pid, 0.0) for pid, used_s in self.others_s.items())
+        gone_s = sum(used_s for pid, used_s in earlier.others_s.items() if pid not in self.others_s)
         return CpuTime(
             self.at_s - earlier.at_s,
-            processes_s + self.interrupts_s - earlier.interrupts_s,
-            processes_s - (self.known_s - earlier.known_s),
+            self.busy_s - earlier.busy_s,
+            max(0.0, outside_s - gone_s),
             self.steal_s - earlier.steal_s,
         )
 
@@ -83,10 +87,12 @@ def look(roots: Iterable[int]) -> Snapshot:
 def snapshot(at_s: float, stat: str, processes: Mapping[int, Process], own: int, roots: Iterable[int]) -> Snapshot:
     """A snapshot from ``/proc/stat`` and all processes by number, of which ``own`` measures."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, stat.split()[1:9])
-    known = [process.own for pid, process in processes.items() if pid == own or process.parent == _KERNEL_THREADS]
-    known += [processes[pid].own + processes[pid].ended for pid in _descending(processes, roots)]
-    ticks = (user + nice + system, irq + softirq, steal, sum(known))
-    return Snapshot(at_s, *(count / _TICKS_PER_S for count in ticks))
+    labs = _descending(processes, roots)
+    used_s = {pid: (process.own + process.ended) / _TICKS_PER_S for pid, process in processes.items()}
+    others_s = {pid: used for pid, used in used_s.items() if pid not in labs and pid not in (own, _KERNEL_THREADS)
+                and processes[pid].parent != _KERNEL_THREADS}
+    busy, stolen = (user + nice + system + irq + softirq) / _TICKS_PER_S, steal / _TICKS_PER_S
+    return Snapshot(at_s, busy, stolen, sum(used_s[pid] for pid in labs), others_s)
 
 
 def _descending(processes: Mapping[int, Process], roots: Iterable[int]) -> set[int]:

@@ -14,8 +14,8 @@ from emu.measure.blocks import Trial
 from emu.measure.verdict import Reason
 
 MOST_OUTSIDE_CPUS = 0.15
-"""CPUs that others may use on average. A quiet machine's daemons use some hundredths of one; counting by ticks is wrong
-by as much; a busy program takes one, or its share of those there are."""
+"""CPUs that others may use on average. A quiet machine's daemons use some hundredths of one; a busy program takes one,
+or its share of those there are."""
 MOST_STEAL_CPUS = 0.02
 CPU_BOUND = 0.9
 """Share of all CPUs kept busy from which on the machine, and no link, sets the limit."""

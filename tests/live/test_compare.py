@@ -235,7 +235,7 @@ def test_what_a_lab_uses_is_its_own() -> None:
     with Lab("bare") as lab:
         before = look([lab.tree.pid])
         used_s = float(lab["node-a"].run([sys.executable, "-c", burn]).stdout)
-        assert look([lab.tree.pid]).known_s - before.known_s > 0.9 * used_s
+        assert look([lab.tree.pid]).labs_s - before.labs_s > 0.9 * used_s
 
 
 def test_a_lab_that_dies_is_told_as_that_and_what_was_measured_is_reported(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> type[MadeUpLab]:
     monkeypatch.setattr(comparing, "redraw", lambda path: None)
     monkeypatch.setattr(comparing, "measure_budget", refuse)
     seconds = count()
-    monkeypatch.setattr(comparing, "look", lambda roots: Snapshot(next(seconds), 0, 0, 0, 0))  # nobody else is here
+    monkeypatch.setattr(comparing, "look", lambda roots: Snapshot(next(seconds), 0, 0, 0, {}))  # nobody else is here
     return OwnLab
 
 
