@@ -2,9 +2,9 @@
 
 What processes use comes from their own times, ended ones included (a parent that waits for its child takes over its
 times: proc(5), ``cutime``): the scheduler's exact sums, told to 10 ms (``cputime_adjust`` in kernel/sched/cputime.c).
-What is busy in all comes from ``/proc/stat``, which most kernels sample by ticks: what wakes with the tick, as a ping by
-a timer does, is seen there half a CPU too often or too rarely, so the two are never subtracted from each other. What a
-single lab's parts spend is ``emu.live.usage``'s to tell.
+What is busy in all comes from ``/proc/stat``, which most kernels sample by ticks: what wakes with the tick, as a ping
+by a timer does, is seen there half a CPU too often or too rarely, so the two are never subtracted from each other. What
+a single lab's parts spend is ``emu.live.usage``'s to tell.
 """
 
 from __future__ import annotations

@@ -53,6 +53,11 @@ def burst_bytes(bw: float, mtu: int) -> int:
     return max(_bytes_in(bw, BURST_MS), LEAST_BURST_FRAMES * (mtu + ETHERNET_HEADER_BYTES))
 
 
+def burst_ms(bw: float, mtu: int) -> float:
+    """By how much a link may be behind its rate and still make up for it."""
+    return burst_bytes(bw, mtu) * 8 / (bw * 1000)
+
+
 def _bytes_in(bw: float, duration_ms: float) -> int:
     return round(bw * 1000 / 8 * duration_ms)
 

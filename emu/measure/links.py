@@ -13,6 +13,8 @@ from statistics import StatisticsError, median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from emu.errors import LabError
+from emu.live.links import burst_ms
+from emu.measure.departures import SHARE, late_at_most_us
 from emu.measure.parsers import BadOutput, parse_ping
 from emu.model import Shape
 from emu.packets import ETHERNET_HEADER_BYTES, IP_HEADER_BYTES, UDP_HEADER_BYTES
@@ -35,6 +37,7 @@ FLOOD_S, LONGEST_FLOOD_S, FLOOD_FRAMES, OFFERED = 1.5, 15.0, 100, 1.2
 """How long a rate is measured: longer where that is not so many frames, up to a limit. Offered is a fifth more."""
 FIRST_PINGS = 20
 LOST_PINGS = "loss of pings"
+LATENESS = f"lateness of {SHARE:.0%} of departures"
 
 QUARTILES_APART = 1.349
 """How far the quartiles of a normal distribution are apart, in standard deviations."""
@@ -73,6 +76,8 @@ def expected(first: Shape, second: Shape, mtu: int) -> Iterator[tuple[str, str, 
         rate_bps = arriving_bps(first, second)
         bound = max(RATE_BOUND, 2 / (flood_s(rate_bps, mtu) * _frames_per_s(rate_bps, mtu))) if rate_bps else 0.0
         yield "rate", "bit/s", rate_bps, rate_bps * (1 - bound), rate_bps * (1 + bound)
+        if rate_bps and not second.loss:  # what the second link loses leaves gaps that are none of the schedule's
+            yield LATENESS, "us", 0.0, 0.0, burst_ms(rate_bps / 1e6, mtu) * 1000
     if first.delay or second.delay:
         late_us = (first.delay + second.delay) * 1000 * 2
         yield ("round trip", "us", late_us, late_us * (1 - ROUND_TRIP_BOUND),
@@ -137,7 +142,7 @@ def check_links(bench: Bench, tell: Callable[[str], None]) -> list[dict[str, Any
     tell(f"measuring the links of {bench.spec}")
     measured = _pinged(bench, src, dst, shapes)  # first: neighbors are known afterwards
     if any(check.quantity == "rate" for check in checks):
-        measured["rate"] = _rate(bench, src, dst, shapes)
+        measured |= _flooded(bench, src, dst, shapes)
     return [asdict(replace(check, achieved=found) if isinstance(found := measured[check.quantity], float)
                    else replace(check, error=found)) for check in checks]
 
@@ -161,18 +166,22 @@ def _pinged(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> di
         return dict.fromkeys(("round trip", "jitter", LOST_PINGS), str(error))
 
 
-def _rate(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> float | str:
-    """What comes in of a flood, in bit/s of frames; or why that is not known."""
+def _flooded(bench: Bench, src: str, dst: str, shapes: tuple[Shape, Shape]) -> dict[str, float | str]:
+    """What a flood tells of links, its rate in bit/s of frames: a value, or why there is none."""
     mtu, rate_bps = bench.lab.plan.scenario.mtu, arriving_bps(*shapes)
     kept = (1 - shapes[0].loss / 100) * (1 - shapes[1].loss / 100)
     if not kept:
-        return "with all frames lost there is no rate to measure"
+        return dict.fromkeys(("rate", LATENESS), "with all frames lost there is nothing to measure")
     try:
         payload_bytes = mtu - IP_HEADER_BYTES - UDP_HEADER_BYTES
         flooded = bench.lab.flood(src, dst, payload_bytes, rate_bps * OFFERED / kept, flood_s(rate_bps, mtu))
     except LabError as error:
-        return str(error)
-    return flooded.received_bytes * 8 / flooded.seconds
+        return dict.fromkeys(("rate", LATENESS), str(error))
+    arrivals = "\n".join(f"{t_ns} {size}" for t_ns, size in flooded.arrivals)
+    bench.folder.add_call("links-flood", {"design": bench.spec, "from": src, "to": dst, **asdict(flooded),
+                                          "arrivals": arrivals})
+    late = late_at_most_us(flooded.arrivals, rate_bps) if flooded.arrivals else "no frame came in"
+    return {"rate": flooded.received_bytes * 8 / flooded.seconds, LATENESS: late}
 
 
 def link_faults(run: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,10 @@ from emu import Lab
 from emu.designs import DEFAULT_DESIGNS
 from emu.live import preflight
 from emu.live.lab import LabMachine
+from emu.measure.blocks import PROFILES
+from emu.measure.links import LATENESS, check_links, link_faults
+from emu.measure.results import ResultFolder
+from emu.measure.running import Bench
 from tests.live.machine import emu
 
 pytestmark = pytest.mark.live
@@ -38,6 +43,23 @@ def test_a_stream_gets_the_rate_asked_for(design: str) -> None:
                                  "-c", lab.plan.address(dst)])
             frames_bps = json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] * FRAME_BYTES / SEGMENT_BYTES
             assert frames_bps == pytest.approx(20e6, rel=0.1)
+
+
+def test_a_link_that_keeps_its_rate_and_stands_still_now_and_then_departs_late(tmp_path: Path) -> None:
+    """The switch behind the link stops for 30 ms of each 0.23 s: frames of the first 26 ms, one in nine, are then late
+    by more than the 4 ms that a burst makes up for, whatever else the machine does."""
+    with Lab("bare", links={"node-a": {"bw": 20}}, datapath="netdev") as lab:
+        assert lab.plan.endpoints
+        src = lab[lab.plan.endpoints[0]]
+        halting = src.spawn(["sh", "-c", "switch=$(pgrep -x ovs-vswitchd) || exit; while :; do kill -STOP $switch; "
+                             "sleep 0.03; kill -CONT $switch; sleep 0.2; done"])
+        with ResultFolder.create(tmp_path / "run") as folder:
+            found = {entry["quantity"]: entry for entry in check_links(Bench(lab, PROFILES["quick"].lengths, folder))}
+        assert halting.alive(), halting.output()
+        halting.stop()
+    assert found[LATENESS]["achieved"] > found[LATENESS]["high"] == pytest.approx(4000)
+    ((design, text),) = link_faults({"links": [found[LATENESS]]})
+    assert (design, LATENESS in text) == ("bare", True)
 
 
 def test_as_many_pings_are_lost_as_four_links_lose() -> None:
