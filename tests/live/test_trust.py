@@ -31,7 +31,7 @@ from emu.measure.words import control_text, differs
 from emu.model import Scenario
 from tests.live.machine import our_labs
 
-RUNS = 5
+RUNS = 20
 ADDED_US = 50
 LOADS = 1000
 """Instructions of one filter; a message of rtnetlink holds two thousand."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -117,16 +117,17 @@ def pings(argv: Sequence[str]) -> Completed:
         [*lines, f"{count} packets transmitted, {len(lines)} received, 33% packet loss, time 9ms"]), "")
 
 
-def checked(tmp_path: Path, lab: FakeLinks, told: list[str] | None = None, **scenario: Any) -> dict[str, dict[str, Any]]:
+def checked(tmp_path: Path, lab: FakeLinks, tell: Callable[[str], None] = lambda text: None,
+            **scenario: Any) -> dict[str, dict[str, Any]]:
     lab.plan = make_plan(parse_design("bare"), Scenario(**scenario))
     lengths = Lengths(ping_packets=80, request_s=0.4, stream_s=1, first_packets=3)
     bench = Bench(lab, lengths, ResultFolder.create(tmp_path / "run"))  # type: ignore[arg-type]
-    return {check["quantity"]: check for check in check_links(bench, (told if told is not None else []).append)}
+    return {check["quantity"]: check for check in check_links(bench, tell)}
 
 
 def test_links_are_measured_between_the_nodes_of_the_endpoints(tmp_path: Path) -> None:
     lab, told = FakeLinks(pings), list[str]()
-    found = checked(tmp_path, lab, told, bw=50.0, loss=10.0)
+    found = checked(tmp_path, lab, told.append, bw=50.0, loss=10.0)
     assert found["rate"]["achieved"] == pytest.approx(40e6)
     assert found["loss of pings"]["achieved"] == pytest.approx(166 / 500)
     assert {(each["design"], each["src"], each["dst"]) for each in found.values()} == {("bare", "node-a", "node-c")}
@@ -163,14 +164,14 @@ def test_a_first_link_that_loses_all_has_nothing_to_measure(tmp_path: Path) -> N
 
 def test_unshaped_links_are_not_measured(tmp_path: Path) -> None:
     lab, told = FakeLinks(pings), list[str]()
-    assert checked(tmp_path, lab, told) == {}
+    assert checked(tmp_path, lab, told.append) == {}
     assert lab.log == told == []
 
 
 def test_what_cannot_be_measured_is_an_error_and_never_a_zero(tmp_path: Path) -> None:
     lab = FakeLinks(lambda argv: Completed(tuple(argv), 2, "", "ping: connect: Network is unreachable"))
     lab.flooded = LabError("no route")
-    found = checked(tmp_path, lab, [], bw=50.0, loss=10.0)
+    found = checked(tmp_path, lab, bw=50.0, loss=10.0)
     assert {each["achieved"] for each in found.values()} == {None}
     assert found["rate"]["error"] == "no route"
     assert "unreachable" in found["loss of pings"]["error"]
