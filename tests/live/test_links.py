@@ -54,7 +54,8 @@ def test_a_link_that_keeps_its_rate_and_stands_still_now_and_then_departs_late(t
         halting = src.spawn(["sh", "-c", "switch=$(pgrep -x ovs-vswitchd) || exit; while :; do kill -STOP $switch; "
                              "sleep 0.03; kill -CONT $switch; sleep 0.2; done"])
         with ResultFolder.create(tmp_path / "run") as folder:
-            found = {entry["quantity"]: entry for entry in check_links(Bench(lab, PROFILES["quick"].lengths, folder))}
+            bench = Bench(lab, PROFILES["quick"].lengths, folder)
+            found = {entry["quantity"]: entry for entry in check_links(bench, print)}
         assert halting.alive(), halting.output()
         halting.stop()
     assert found[LATENESS]["achieved"] > found[LATENESS]["high"] == pytest.approx(4000)
