@@ -18,7 +18,6 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from emu.errors import LabError
 from emu.live.linux import MS_BIND, mount, network_namespace, new_network_namespace
-from emu.live.neighbors import forget, neighbors
 from emu.model import Device, Machine, Plan
 
 NAMESPACE_FOLDER = Path("/run/netns")
@@ -26,7 +25,7 @@ NAMESPACE_FOLDER = Path("/run/netns")
 
 _LINK_SCOPE, _GLOBAL_SCOPE, _BOOT_PROTOCOL = 253, 0, 3
 _NO_PREFIX_ROUTE = 0x200
-_PERMANENT = 0x80
+_PERMANENT, _NO_ARP, _FAILED = 0x80, 0x40, 0x20
 _RTNH_F_ONLINK = 4
 
 # RTAX_CC_ALGO is 16 in include/uapi/linux/rtnetlink.h; pyroute2 0.7 ends at 15.
@@ -46,7 +45,6 @@ class Namespace:
         with network_namespace(descriptor):
             self.route = IPRoute()
             self._control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._index: dict[str, int] = {}
 
     def index(self, device: str) -> int:
@@ -110,11 +108,17 @@ class Namespace:
 
     def flush_neighbors(self) -> None:
         """Forget every neighbor that was learned; permanent ones stay."""
-        forget(self._netlink, [entry for entry in neighbors(self._netlink) if entry.is_learned])
+        for entry in self.route.get_neighbours(family=socket.AF_INET):
+            if not entry["state"] & (_PERMANENT | _NO_ARP):
+                self.route.neigh("del", ifindex=entry["ifindex"], dst=entry.get_attr("NDA_DST"), family=socket.AF_INET)
 
     def learned_neighbors(self) -> list[str]:
         """The addresses of neighbors that were learned and are usable."""
-        return [socket.inet_ntoa(entry.address) for entry in neighbors(self._netlink) if entry.is_usable]
+        return [
+            str(entry.get_attr("NDA_DST"))
+            for entry in self.route.get_neighbours(family=socket.AF_INET)
+            if entry["state"] & ~(_PERMANENT | _NO_ARP | _FAILED)
+        ]
 
 
 def realise(plan: Plan, home: Namespace) -> dict[str, Namespace]:
