@@ -89,13 +89,8 @@ class _Captures:
         self._lab = lab
         self._frames = dict(known)
         self._points: dict[Probe, set[str]] = {}
-        self._refused: set[Probe] = set()
-        self._effects: dict[Probe, Mapping[str, Any]] = {}
         for claim in claims:
             test = claim.test
-            if isinstance(test, Refused):
-                self._points.setdefault(test.probe, set())
-                self._refused.add(test.probe)
             if isinstance(test, FrameTest):
                 if isinstance(test.probe, Request) and test.probe not in known:
                     raise ValueError(f"{claim.id}: the frames of {test.probe} were not handed in")
@@ -108,22 +103,11 @@ class _Captures:
             self._frames[probe] = self._send(probe)
         return self._frames[probe]
 
-    def effect(self, probe: ArpRequests) -> Mapping[str, Any]:
-        """What ``probe`` did to switch and controller: spoofed messages counted, stations learned."""
-        self.of(probe)
-        return self._effects[probe]
-
     def _send(self, probe: Probe) -> list[Frame]:
         self._lab.cool()
         capture = self._lab.capture(sorted(self._points[probe]))
         try:
-            if probe in self._refused:
-                before = self._lab.drops()["spoofed"]
-                put(self._lab, probe)
-                learned = self._lab.controller()["learned"]
-                self._effects[probe] = {"spoofed": self._lab.drops()["spoofed"] - before, "learned": learned}
-            else:
-                put(self._lab, probe)
+            put(self._lab, probe)
         finally:
             frames = self._lab.captured(capture)
         return frames
@@ -216,38 +200,43 @@ def _uninvolved(test: Uninvolved, lab: Lab, captures: _Captures) -> Finding:
     ping = ["ping", "-n", "-q", "-i", "0.002", "-W", "5", "-c"]
     address = lab.plan.address(test.dst)
     lab[test.src].run([*ping, "1", address])  # ARP is done with before counting begins
-    before = _packets_in(lab)
+    before = _handed_over(lab)
     done = lab[test.src].run([*ping, str(test.count), address])
-    packets = _packets_in(lab) - before
+    packets = _handed_over(lab) - before
     said = f"status {done.returncode}, {packets} packets to the controller"
     return done.returncode == 0 and packets == 0, "status 0, 0 packets to the controller", said
 
 
-def _packets_in(lab: Lab) -> int:
+def _handed_over(lab: Lab) -> int:
     """What was handed to the controller so far, but for next hops' answers, which come in their own time."""
     counters = lab.controller()["counters"]
     return int(counters["packet_in"] - counters["arp_answer"])
 
 
 def _dropped(test: Dropped, lab: Lab, captures: _Captures) -> Finding:
-    lab.cool()
-    before = lab.drops()[test.reason]
-    put(lab, test.probe)
-    count = lab.drops()[test.reason] - before
+    count = _dropped_of(lab, test.probe, test.reason)
     return count == test.count, f"{test.count} dropped: {test.reason}", f"{count} dropped"
+
+
+def _dropped_of(lab: Lab, probe: Probe, reason: str) -> int:
+    """How many packets more are counted as dropped for a reason, when a probe is sent from a cold lab."""
+    lab.cool()
+    before = lab.drops()[reason]
+    put(lab, probe)
+    return lab.drops()[reason] - before
 
 
 def _packet_ins(test: PacketIns, lab: Lab, captures: _Captures) -> Finding:
     lab.cool()
-    before = lab.controller()["counters"]["packet_in"]
+    before = _handed_over(lab)
     done = lab[test.src].run(["ping", "-n", "-q", "-c", "1", "-W", "5", lab.plan.address(test.dst)])
-    packets = lab.controller()["counters"]["packet_in"] - before
+    packets = _handed_over(lab) - before
     said = f"status {done.returncode}, {packets} packets to the controller"
     return done.returncode == 0 and packets == test.count, f"status 0, {test.count} packets to the controller", said
 
 
 def _refused(test: Refused, lab: Lab, captures: _Captures) -> Finding:
-    effect = captures.effect(test.probe)
+    effect = {"spoofed": _dropped_of(lab, test.probe, "spoofed"), "learned": lab.controller()["learned"]}
     words = "{spoofed} dropped and counted, learned: {learned}"
     wanted = {"spoofed": len(test.probe.requests) - 1, "learned": []}
     return effect == wanted, words.format(**wanted), words.format(**effect)
