@@ -109,7 +109,7 @@ def diff(arguments: Arguments) -> int:
             problems += error.problems
     refuse(problems)
     difference = compare_runs(*runs)
-    regressions = [] if limit is None else [change for change in difference.changes if change.is_regression(limit)]
+    regressions = [] if limit is None else difference.regressions(limit)
     if arguments.json:
         print(json.dumps({**difference.document(), "regressions": len(regressions)}, indent=1))
     else:

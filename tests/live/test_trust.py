@@ -27,7 +27,7 @@ from emu.measure.progress import Progress
 from emu.measure.results import Stored, read_folder
 from emu.measure.scripts import Lengths
 from emu.measure.summary import summarise
-from emu.measure.words import control_text, differs
+from emu.measure.words import control_text
 from emu.model import Scenario
 from tests.live.machine import our_labs
 
@@ -144,5 +144,3 @@ def test_fifty_microseconds_in_the_server_of_one_design_are_found(tmp_path: Path
                    lambda: slow_down("overlay:backend=vxlan,outside=none", "ctr-4", count))
     (change,) = (c for c in compare_runs(before, after).changes if c.spec.startswith("overlay") and c.metric == "rtt")
     assert change.is_regression(0.1)
-    assert change.of_ratio is not None
-    assert differs(change.of_ratio)

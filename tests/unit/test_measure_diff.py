@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ DESIGNS = ["bare", "l2"]
 
 
 def run(path: Path, factors: Mapping[tuple[str, str], float] | None = None, seed: int = 1, blocks: int = 6,
-        **changes: Any) -> Path:
+        names: Sequence[str] = DESIGNS, **changes: Any) -> Path:
     """A run whose figures are as usual, those of some (design, metric) multiplied."""
     kept = [
         replace(s, value=s.value * (factors or {}).get((s.design, s.metric), 1.0)) if s.value is not None else s
-        for s in samples(DESIGNS, seed=seed, blocks=blocks)
+        for s in samples(names, seed=seed, blocks=blocks)
     ]
     profile = {"name": "quick", "blocks": blocks, "lengths": {"ping_packets": 20}}
-    return store(path, {**run_json(DESIGNS, profile=profile), **changes}, kept)
+    return store(path, {**run_json(names, profile=profile), **changes}, kept)
 
 
 def changes_of(a: Path, b: Path) -> dict[tuple[str, str, str], Change]:
@@ -51,7 +51,7 @@ def test_a_run_against_itself_shows_no_change(tmp_path: Path) -> None:
 
 
 def test_a_change_is_found_in_size_and_direction_and_only_there(tmp_path: Path) -> None:
-    factors = {("l2", "rtt"): 1.2, ("l2", "throughput"): 0.8, ("bare", "rate"): 1.3}
+    factors = {("l2", "rtt"): 1.2, ("l2", "throughput"): 0.8, **{(name, "rate"): 1.3 for name in DESIGNS}}
     changes = changes_of(run(tmp_path / "a"), run(tmp_path / "b", factors, seed=2))
     slower, less, more = (
         changes["l2", "ping", "rtt"], changes["l2", "tcp_stream", "throughput"], changes["bare", "http", "rate"]
@@ -69,12 +69,29 @@ def test_a_change_is_found_in_size_and_direction_and_only_there(tmp_path: Path) 
     }
 
 
-def test_a_faster_machine_cancels_in_the_ratio_to_bare(tmp_path: Path) -> None:
-    twice = {(design, "rtt"): 0.5 for design in DESIGNS}
-    change = changes_of(run(tmp_path / "a"), run(tmp_path / "b", twice, seed=2))["l2", "ping", "rtt"]
-    assert change.change.value == pytest.approx(0.5, rel=0.05)
+def test_a_slower_machine_is_no_regression_of_a_design_but_told(tmp_path: Path) -> None:
+    twice = {(design, "rtt"): 2.0 for design in DESIGNS}
+    difference = compare_runs(read_folder(run(tmp_path / "a")), read_folder(run(tmp_path / "b", twice, seed=2)))
+    change = next(c for c in difference.changes if c.design == "l2" and c.metric == "rtt")
+    assert change.change.value == pytest.approx(2.0, rel=0.05)
     assert change.of_ratio is not None
     assert change.of_ratio.value == pytest.approx(1.0, rel=0.05)
+    assert difference.regressions(0.1) == []
+    (warning,) = difference.warnings
+    assert warning.startswith("bare itself has changed, ping rtt: ")
+
+
+def test_a_design_that_got_slower_on_a_machine_that_got_faster_is_found(tmp_path: Path) -> None:
+    factors = {(design, "rtt"): 0.8 for design in DESIGNS if design != "l2"}
+    difference = compare_runs(read_folder(run(tmp_path / "a")), read_folder(run(tmp_path / "b", factors, seed=2)))
+    assert [(c.design, c.metric) for c in difference.regressions(0.1)] == [("l2", "rtt")]
+
+
+def test_bare_is_judged_where_there_is_nothing_else(tmp_path: Path) -> None:
+    a = run(tmp_path / "a", names=["bare"])
+    b = run(tmp_path / "b", {("bare", "rtt"): 1.3}, names=["bare"])
+    difference = compare_runs(read_folder(a), read_folder(b))
+    assert [(c.design, c.metric) for c in difference.regressions(0.1)] == [("bare", "rtt")]
 
 
 def test_intervals_of_two_equal_runs_leave_out_1_about_as_seldom_as_they_say() -> None:
