@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from enum import IntEnum
 from ipaddress import IPv4Network
 
@@ -11,6 +12,7 @@ from controllers.pipeline import (
     CONTROLLER,
     FLOOD,
     IN_PORT,
+    NO_MEMBER,
     Action,
     CheckLarger,
     Flow,
@@ -20,8 +22,10 @@ from controllers.pipeline import (
     Move,
     Output,
     SetField,
+    Spread,
 )
 from controllers.plan import BY_CONTROLLER, BY_SWITCH, Binding, EgressMtu, Gateway, Neighbor, Route, Station
+from controllers.rib import Rib
 
 _PORTS = {IN_PORT: "the port it came from", FLOOD: "all other ports", CONTROLLER: "the controller"}
 
@@ -54,6 +58,8 @@ def _action(action: Action) -> str:
         return f"{action.target}={action.source}"
     if isinstance(action, CheckLarger):
         return f"reg0=1 if longer than {action.size_bytes} bytes, else 0"
+    if isinstance(action, Spread):
+        return f"reg1={' or '.join(str(port) for port in action.ports if port != NO_MEMBER)}, as the flow hashes"
     return "TTL - 1"
 
 
@@ -88,5 +94,17 @@ def gateway_example() -> str:
     return draw([*routing.flows(gateway), *resolving.standing_flows(gateway)], GatewayTable)
 
 
+def learning_example() -> str:
+    """What is there besides, in a gateway with two neighbors, for a speaker and two learned routes."""
+    neighbors = tuple(Neighbor(f"192.168.1.{n}", f"12:22:33:44:55:0{n}", n) for n in (1, 3))
+    gateway = Gateway("192.168.0.1", "12:22:33:44:55:fe", (1, 3), neighbors, ())
+    learned = replace(gateway, speaker=5)
+    rib = Rib(learned)
+    rib.heard(IPv4Network("10.0.3.0/24"), ["192.168.1.3"])
+    rib.heard(IPv4Network("10.250.0.0/24"), ["192.168.1.1", "192.168.1.3"])
+    before = set(routing.flows(gateway))
+    return draw([flow for flow in (*routing.flows(learned), *rib.all_flows()) if flow not in before], GatewayTable)
+
+
 if __name__ == "__main__":
-    print(switch_example(), responder_example(), gateway_example(), sep="\n")
+    print(switch_example(), responder_example(), gateway_example(), learning_example(), sep="\n")

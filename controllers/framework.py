@@ -63,6 +63,7 @@ def _import_eventlet() -> Any:
 
 
 _eventlet = _import_eventlet()
+_hubs = _import("eventlet.hubs")
 
 
 def _module(name: str) -> Any:
@@ -117,6 +118,11 @@ def one_at_a_time(method: Callable[..., T]) -> Callable[..., T]:
             return method(self, *arguments)
 
     return alone
+
+
+def wait_readable(waiting: socket.socket) -> None:
+    """Return when there is something to be read at a socket; other tasks go on meanwhile."""
+    _hubs.trampoline(waiting, read=True)
 
 
 class Answer:

@@ -14,7 +14,7 @@ if not __package__:  # loaded by its file name, as ryu-manager does: the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from controllers import guarding, learning
-from controllers.pipeline import Flow, Found, Kind, Message, Owner, PacketIn
+from controllers.pipeline import Flow, Found, Kind, L2Table, Message, Owner, PacketIn, named
 from controllers.switches import SwitchApp
 from controllers.wire import parse_ethernet
 
@@ -57,6 +57,14 @@ class L2Switch(SwitchApp):
         before = {flow.fields["eth_src"]: flow.fields["in_port"] for flow in learned
                   if {"in_port", "eth_src"} <= flow.fields.keys()}
         return learning.seen_before(self._of(dpid), before, now_s)
+
+    def known(self) -> dict[str, list[dict[str, Any]]]:
+        """The tables, and all stations: those of the plan, and those that were learned."""
+        planned = [
+            {"name": s.name, "mac": s.mac, "port": s.port, "speaks_for": list(s.speaks_for), "from": "plan"}
+            for s in self.switches.control.stations
+        ]
+        return {"tables": named(L2Table), "stations": planned + [{**row, "from": "traffic"} for row in self.learned()]}
 
     def learned(self) -> list[dict[str, Any]]:
         """Every learned station."""

@@ -1,5 +1,5 @@
-"""An Open vSwitch made a router, the gateway between nodes with /32 addresses. Decisions: `controllers.routing`
-and `controllers.resolving`."""
+"""An Open vSwitch made a router, the gateway between nodes with /32 addresses. Decisions: `controllers.routing`,
+`controllers.resolving` and, for routes that are learned, `controllers.rib`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ if not __package__:  # loaded by its file name, as ryu-manager does: the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from controllers import resolving, routing
-from controllers.pipeline import Flow, Found, Kind, Message, Owner, PacketIn
+from controllers.following import Follower, table
+from controllers.framework import guarded, hub
+from controllers.pipeline import Flow, Found, GatewayTable, Kind, Message, Owner, PacketIn, named
 from controllers.plan import Gateway
 from controllers.resolving import Resolver
+from controllers.rib import Rib
 from controllers.switches import SwitchApp
 
 UNFRAGMENTED = "too large, may be fragmented"
@@ -35,7 +38,10 @@ class L3Gateway(SwitchApp):
         self._unfragmented = 0
         self._errors = routing.error_limit(time.monotonic())
         self._resolver = None if control.gateway is None else Resolver(control.gateway)
-        if self._resolver is not None and self._resolver.is_needed and control.dpid is not None:
+        self._rib = None if control.gateway is None or control.gateway.speaker is None else Rib(control.gateway)
+        self._follower: Follower | None = None
+        is_ticking = self._rib is not None or (self._resolver is not None and self._resolver.is_needed)
+        if is_ticking and control.dpid is not None:
             self.switches.repeat(TICK_S, control.dpid, self._tick)
 
     def _is_mine(self, dpid: int) -> bool:
@@ -45,7 +51,22 @@ class L3Gateway(SwitchApp):
         """All of the gateway's flows but those of next hops that are asked for."""
         if self._gateway is None or not self._is_mine(dpid):
             return []
-        return [*routing.flows(self._gateway), *resolving.standing_flows(self._gateway)]
+        learned = [] if self._rib is None else self._learned_flows(self._rib, dpid)
+        return [*routing.flows(self._gateway), *resolving.standing_flows(self._gateway), *learned]
+
+    def _learned_flows(self, rib: Rib, dpid: int) -> list[Flow]:
+        if self._follower is None:
+            follower = self._follower = Follower()  # before the table is read: nothing is missed in between
+            rib.heard_all(table())
+            hub.spawn(self._follow, follower, rib, dpid)
+        return rib.all_flows()
+
+    @guarded
+    def _follow(self, follower: Follower, rib: Rib, dpid: int) -> None:
+        def settled() -> None:
+            self.switches.decide(dpid, rib.changes)
+
+        follower.follow(lambda change: rib.heard(change.prefix, change.vias), rib.heard_all, settled)
 
     def connected(self, dpid: int, learned: Sequence[Found], now_s: float) -> list[Message]:
         """Ask for next hops; those that were known before stay so until they are silent."""
@@ -71,7 +92,8 @@ class L3Gateway(SwitchApp):
         if self._gateway is None or self._resolver is None:
             return []
         messages, given_up = self._resolver.tick(now_s)
-        return messages + self._told(self._gateway, given_up, now_s)
+        lingering = [] if self._rib is None else self._rib.tick(now_s)
+        return messages + lingering + self._told(self._gateway, given_up, now_s)
 
     def _told(self, gateway: Gateway, packets: Iterable[PacketIn], now_s: float) -> list[Message]:
         said = (routing.answer(gateway, self._errors, packet, now_s) for packet in packets)
@@ -81,6 +103,20 @@ class L3Gateway(SwitchApp):
         """What is dropped here and not by the switch."""
         resolving_dropped = {} if self._resolver is None else self._resolver.dropped
         return {UNFRAGMENTED: self._unfragmented, **resolving_dropped}
+
+    def failed(self, where: str, error: object) -> None:
+        """Note an error."""
+        self.switches.failed(where, error)
+
+    def known(self) -> dict[str, list[dict[str, Any]]]:
+        """The routes that are in the switch, from the plan and learned, and the next hops."""
+        if self._gateway is None:
+            return {}
+        planned = [{"prefix": str(route.prefix), "via": [route.via], "from": "plan"} for route in self._gateway.routes]
+        learned = [] if self._rib is None else [{**route, "from": "bgp"} for route in self._rib.routes()]
+        hops = [{"ip": hop.ip, "mac": hop.mac, "port": hop.port, "state": "planned"}
+                for hop in self._gateway.neighbors if hop.mac is not None]
+        return {"tables": named(GatewayTable), "routes": planned + learned, "next_hops": hops + self.learned()}
 
     def learned(self) -> list[dict[str, Any]]:
         """Every next hop that has answered."""

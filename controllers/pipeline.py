@@ -1,13 +1,12 @@
-"""OpenFlow 1.3 tables, cookies and flows as data, and their one translation to the framework's messages.
+"""OpenFlow 1.3 tables, cookies and flows as data.
 
 Every table an application uses is declared here, so that applications which share a switch meet in one place. Flows
-and the other messages to a switch are frozen values: decisions return them, tests compare them, `message` alone
-encodes them.
+and the other messages to a switch are frozen values: decisions return them, tests compare them, `controllers.encoding`
+alone encodes them.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -38,8 +37,14 @@ class GatewayTable(IntEnum):
     ADMIT = 0  # what concerns a router at all
     SOURCE = 1  # who may send from where: the way back, strictly
     ROUTE = 2  # longest prefix -> next hop, as metadata
-    SIZE = 3  # whether it fits the next hop's MTU
-    NEXT_HOP = 4  # next hop -> TTL, MACs, port
+    SPREAD = 3  # of several next hops for one prefix, the one for this flow
+    SIZE = 4  # whether it fits the next hop's MTU
+    NEXT_HOP = 5  # next hop -> TTL, MACs, port
+
+
+def named(tables: type[IntEnum]) -> list[dict[str, Any]]:
+    """The tables of a switch as the status socket tells them."""
+    return [{"table": table.value, "name": table.name.lower()} for table in tables]
 
 
 class Owner(IntEnum):
@@ -62,6 +67,7 @@ class Kind(IntEnum):
     TOO_LARGE = 6
     UNRESOLVED = 7
     ARP_ANSWER = 8
+    ROUTE = 9
 
 
 EPOCH_BITS = 32
@@ -69,7 +75,7 @@ _EPOCH_MASK = (1 << EPOCH_BITS) - 1
 _KIND_SHIFT = EPOCH_BITS
 _OWNER_SHIFT = 48
 _OWNER_MASK = 0xFFFF << _OWNER_SHIFT
-_OWNER_AND_KIND_MASK = _OWNER_MASK | 0xFFFF << _KIND_SHIFT
+OWNER_AND_KIND_MASK = _OWNER_MASK | 0xFFFF << _KIND_SHIFT
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,21 @@ class CheckLarger:
     size_bytes: int
 
 
-Action = Output | SetField | Move | DecTtl | CheckLarger
+@dataclass(frozen=True)
+class Spread:
+    """Choose one of these ports by the packet's flow, both directions alike, and write its number to register 1.
+
+    Highest random weight (Thaler and Ravishankar, 1998) over the places in this list: as long as the ports that stay
+    keep their places, their flows stay with them. NO_MEMBER keeps a place free; a port that is down is passed over.
+    """
+
+    ports: tuple[int, ...]
+
+
+NO_MEMBER = 0xFEFF
+"""A port number that no port has."""
+
+Action = Output | SetField | Move | DecTtl | CheckLarger | Spread
 Match = tuple[tuple[str, MatchValue], ...]
 Fields = dict[str, MatchValue]
 
@@ -183,7 +203,7 @@ class DeleteAll:
     @property
     def cookie(self) -> tuple[int, int]:
         """The cookie that the flows to be deleted have, and which of its bits count."""
-        mask = _OWNER_MASK if self.kind is None else _OWNER_AND_KIND_MASK
+        mask = _OWNER_MASK if self.kind is None else OWNER_AND_KIND_MASK
         value = Cookie(self.owner, self.kind or Kind.PLANNED).value | (self.epoch or 0)
         return value, mask if self.epoch is None else mask | _EPOCH_MASK
 
@@ -252,114 +272,3 @@ class PacketIn:
 
 
 Message = Add | Delete | DeleteAll | Read | Send | Resubmit | Count
-
-
-def _action(action: Action, parser: Any) -> Any:
-    if isinstance(action, Output):
-        # To the controller whole, not its first 128 bytes: an ICMP error quotes it, an echo reply repeats it.
-        return parser.OFPActionOutput(action.port, WHOLE_PACKET)
-    if isinstance(action, SetField):
-        return parser.OFPActionSetField(**{action.field: action.value})
-    if isinstance(action, Move):
-        return parser.NXActionRegMove(src_field=action.source, dst_field=action.target, n_bits=action.bits)
-    if isinstance(action, CheckLarger):
-        return parser.OFPActionExperimenterUnknown(_NICIRA, _check_larger(action))
-    return parser.OFPActionDecNwTtl()
-
-
-# Nicira's vendor number, and what neither framework has a class for: check_pkt_larger (ovs-actions(7)), subtype 49.
-_NICIRA, _CHECK_PKT_LARGER, _NXM_REG0 = 0x2320, 49, 0x00010004
-
-
-def _check_larger(action: CheckLarger) -> bytes:
-    """What follows the vendor in `check_pkt_larger(SIZE)->reg0[0]`: subtype, size, the bit's place and its field."""
-    return struct.pack("!HHHI6x", _CHECK_PKT_LARGER, action.size_bytes, 0, _NXM_REG0)
-
-
-def _instructions(flow: Flow, ofproto: Any, parser: Any) -> list[Any]:
-    instructions = []
-    if flow.actions:
-        actions = [_action(action, parser) for action in flow.actions]
-        instructions.append(parser.OFPInstructionActions(ofproto.OFPIT_APPLY_ACTIONS, actions))
-    if flow.metadata is not None:
-        instructions.append(parser.OFPInstructionWriteMetadata(flow.metadata, 0xFFFFFFFFFFFFFFFF))
-    if flow.goto is not None:
-        instructions.append(parser.OFPInstructionGotoTable(flow.goto))
-    return instructions
-
-
-def message(datapath: Any, item: Message, epoch: int) -> Any:
-    """The framework's message, for this datapath, of one of ours; flows that it adds are of this epoch. The only place
-    where OpenFlow messages are made."""
-    ofproto, parser = datapath.ofproto, datapath.ofproto_parser
-    if isinstance(item, Send):
-        return parser.OFPPacketOut(
-            datapath=datapath,
-            buffer_id=ofproto.OFP_NO_BUFFER,
-            in_port=ofproto.OFPP_CONTROLLER,
-            actions=[parser.OFPActionOutput(item.port)],
-            data=item.frame,
-        )
-    if isinstance(item, Resubmit):
-        return parser.OFPPacketOut(
-            datapath=datapath,
-            buffer_id=ofproto.OFP_NO_BUFFER,
-            in_port=item.in_port,
-            actions=[parser.OFPActionOutput(ofproto.OFPP_TABLE)],
-            data=item.frame,
-        )
-    if isinstance(item, Count):
-        return parser.OFPAggregateStatsRequest(
-            datapath,
-            0,
-            ofproto.OFPTT_ALL,
-            ofproto.OFPP_ANY,
-            ofproto.OFPG_ANY,
-            *DeleteAll(item.owner, item.kind).cookie,
-            parser.OFPMatch(),
-        )
-    if isinstance(item, DeleteAll):
-        return parser.OFPFlowMod(
-            datapath=datapath,
-            table_id=ofproto.OFPTT_ALL,
-            command=ofproto.OFPFC_DELETE,
-            cookie=item.cookie[0],
-            cookie_mask=item.cookie[1],
-            out_port=ofproto.OFPP_ANY,
-            out_group=ofproto.OFPG_ANY,
-        )
-    if isinstance(item, Read):
-        return parser.OFPFlowStatsRequest(
-            datapath,
-            0,
-            ofproto.OFPTT_ALL,
-            ofproto.OFPP_ANY,
-            ofproto.OFPG_ANY,
-            *DeleteAll(item.owner).cookie,
-            parser.OFPMatch(),
-        )
-    flow = item.flow
-    chosen = parser.OFPMatch(**dict(flow.match))
-    if isinstance(item, Delete):
-        return parser.OFPFlowMod(
-            datapath=datapath,
-            table_id=flow.table,
-            command=ofproto.OFPFC_DELETE_STRICT,
-            priority=flow.priority,
-            match=chosen,
-            cookie=flow.cookie.value,
-            cookie_mask=_OWNER_AND_KIND_MASK,
-            out_port=ofproto.OFPP_ANY,
-            out_group=ofproto.OFPG_ANY,
-        )
-    return parser.OFPFlowMod(
-        datapath=datapath,
-        table_id=flow.table,
-        command=ofproto.OFPFC_ADD,
-        priority=flow.priority,
-        match=chosen,
-        cookie=flow.cookie.value | epoch,
-        idle_timeout=flow.idle_timeout_s,
-        flags=ofproto.OFPFF_SEND_FLOW_REM if flow.idle_timeout_s else 0,
-        instructions=_instructions(flow, ofproto, parser),
-    )

@@ -85,7 +85,9 @@ class EgressMtu:
 class Gateway:
     """The gateway's address and MAC, the same on every one of its ports, and all it knows to route.
 
-    A port without an egress MTU takes whatever has come in by another.
+    A port without an egress MTU takes whatever has come in by another. `speaker`: the port of the routing daemon that
+    stands beside the gateway, speaks in its name, and writes what it learns to its kernel's table; None: nothing is
+    learned.
     """
 
     ip: str
@@ -94,6 +96,7 @@ class Gateway:
     neighbors: tuple[Neighbor, ...]
     routes: tuple[Route, ...]
     egress_mtus: tuple[EgressMtu, ...] = ()
+    speaker: int | None = None
 
 
 @dataclass(frozen=True)
@@ -257,7 +260,13 @@ def _gateway(reader: _Reader, part: dict[str, Any], place: str) -> Gateway:
     _once(reader, f"{place}.neighbors", "address", [neighbor.ip for neighbor in neighbors])
     _once(reader, f"{place}.routes", "prefix", [route.prefix for route in routes])
     ip, mac = reader.ip(part, place), reader.mac(part, place)
-    return Gateway(ip, mac, tuple(ports), tuple(neighbors), tuple(routes), tuple(mtus))
+    speaker = None if part.get("speaker") is None else reader.read(part, place, "speaker", _PORT, _port)
+    if speaker is not None:
+        # Flows are spread by port: one that several next hops share would be one next hop.
+        _once(reader, f"{place}.neighbors", "port", [neighbor.port for neighbor in neighbors])
+        if speaker in ports:
+            reader.problems.append(f"{place}.speaker: port {speaker} is one of the gateway's ports")
+    return Gateway(ip, mac, tuple(ports), tuple(neighbors), tuple(routes), tuple(mtus), speaker)
 
 
 def parse(document: object) -> Control:

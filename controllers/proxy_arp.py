@@ -34,6 +34,11 @@ class ProxyArp(SwitchApp):
             return []
         return answering.flows(control.proxy_arp.networks, control.proxy_arp.bindings, control.proxy_arp.by)
 
+    def known(self) -> dict[str, list[dict[str, Any]]]:
+        """The addresses that are answered for."""
+        bindings = self._bindings.values()
+        return {"bindings": [{"ip": each.ip, "mac": each.mac, "port": each.port} for each in bindings]}
+
     def packet_in(self, dpid: int, packet: PacketIn, now_s: float) -> list[Send]:
         """A request for an address of the networks."""
         reply = answering.answer(self._bindings, packet.in_port, packet.frame)

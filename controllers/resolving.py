@@ -196,7 +196,7 @@ class Resolver:
             if hop.state in (State.REACHABLE, State.PROBE)
         ]
 
-    def _flows(self, hop: _Hop) -> tuple[Flow, Flow]:
+    def _flows(self, hop: _Hop) -> tuple[Flow, ...]:
         return next_hop_flows(self._gateway, hop.neighbor, hop.number, hop.mac, LEARNED)
 
     def _resolved(self, hop: _Hop, mac: str, now_s: float) -> list[Message]:

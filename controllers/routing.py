@@ -3,7 +3,8 @@
 It is a router and no switch: a frame for another MAC than its own is none of its business, nothing is bridged from
 port to port. ADMIT answers ARP for the gateway's own address (the switch does, by itself) and lets in packets for its
 MAC; SOURCE drops those that come by another port than the one that leads back to their sender; ROUTE finds the longest
-prefix by flow priority and writes the next hop's number as metadata; SIZE looks whether it fits the MTU there, if that
+prefix by flow priority and writes the next hop's number as metadata; where a prefix has several next hops, SPREAD does
+so, for the port that the flow hashes to; SIZE looks whether it fits the MTU there, if that
 is less than what comes in may have; NEXT_HOP decrements the TTL, rewrites both MACs and sends. A
 route that changes is three flows, of SOURCE and ROUTE; a next hop that changes is two flows of NEXT_HOP, however many
 routes lead there.
@@ -11,11 +12,15 @@ routes lead there.
 Packets for next hops that the plan knows come to the controller for four reasons only: no route (net unreachable), TTL
 used up (time exceeded), larger than the next hop's MTU (fragmentation needed), and for the gateway itself (echo
 request, UDP). Its ICMP goes back the way the packet came, to the neighbor that sent the frame.
+
+Where routes are learned (`controllers.rib`), a routing daemon stands beside the switch behind a port of its own. It
+speaks in the gateway's name: BGP and BFD for the gateway's address go to that port, and what comes by it goes to the
+next hops as it is, with the TTL that was sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Network
 
 from controllers.answering import arp_reply_actions
@@ -23,6 +28,7 @@ from controllers.limits import TokenBucket
 from controllers.pipeline import (
     CONTROLLER,
     IN_PORT,
+    NO_MEMBER,
     CheckLarger,
     Cookie,
     DecTtl,
@@ -37,11 +43,14 @@ from controllers.pipeline import (
     PacketIn,
     Send,
     SetField,
+    Spread,
     match,
 )
-from controllers.plan import Gateway, Neighbor, Route
+from controllers.plan import Gateway, Neighbor
 from controllers.wire import (
     ARP_REQUEST,
+    BFD_PORT,
+    BGP_PORT,
     BROADCAST_MAC,
     CODE_FRAGMENTATION_NEEDED,
     CODE_HOST_UNREACHABLE,
@@ -55,6 +64,7 @@ from controllers.wire import (
     ICMP_TIME_EXCEEDED,
     ICMP_UNREACHABLE,
     PROTO_ICMP,
+    PROTO_TCP,
     PROTO_UDP,
     echo_reply,
     icmp_error,
@@ -75,9 +85,10 @@ ERRORS_BURST = 100.0
 ARP_PRIORITY = 400
 _INVALID, _IPV4 = 500, 300
 _NO_SENDER, _SENDER = 2000, 1000
-_OWN_ADDRESS, _OWN_ADDRESS_REST, _NOT_ROUTED, _PREFIX = 2200, 2100, 2000, 1000
+_SPEAKER, _OWN_ADDRESS, _OWN_ADDRESS_REST, _NOT_ROUTED, _PREFIX = 2300, 2200, 2100, 2000, 1000
+_CHOSEN = 100
 _CHECKED = 100
-_EXPIRED, _LARGER, _HAIRPIN, _FORWARD = 300, 250, 200, 100
+_SPOKEN, _EXPIRED, _LARGER, _HAIRPIN, _FORWARD = 400, 300, 250, 200, 100
 
 # No router forwards these (RFC 1812, 4.2.2.11 and 5.3.7): this network, loopback, and multicast with all that is
 # above it.
@@ -95,9 +106,10 @@ def flows(gateway: Gateway) -> list[Flow]:
     return [
         *_admit_flows(gateway),
         *_no_sender_flows(gateway),
-        *(flow for prefix, port in _ways_back(gateway) for flow in sender_flows(prefix, port)),
+        *(flow for prefix, port in _ways_back(gateway) for flow in (sender_flow(prefix, port), elsewhere_flow(prefix))),
         *_own_address_flows(gateway),
-        *(route_flow(route, hops[route.via]) for route in gateway.routes),
+        *(route_flow(route.prefix, hops[route.via]) for route in gateway.routes),
+        *(() if gateway.speaker is None else _speaker_flows(gateway, gateway.speaker)),
         *(
             flow
             for neighbor in gateway.neighbors
@@ -140,17 +152,22 @@ def _ways_back(gateway: Gateway) -> Iterable[tuple[IPv4Network, int]]:
     ).items()
 
 
-def sender_flows(prefix: IPv4Network, port: int) -> tuple[Flow, Flow]:
-    """The flows of those who send from a prefix: by the port that leads back to them, and by no other.
+def sender_flow(prefix: IPv4Network, port: int, cookie: Cookie = PLANNED) -> Flow:
+    """The flow of those who send from a prefix by the port that leads back to them: strict reverse-path forwarding
+    (RFC 3704, 2.2)."""
+    here, then = _ip("ipv4_src", prefix, in_port=port), GatewayTable.ROUTE
+    priority = _sender_priority(prefix) + 1
+    return Flow(GatewayTable.SOURCE, priority, here, cookie, goto=then, purpose="the way back to the sender")
 
-    Strict reverse-path forwarding (RFC 3704, 2.2). The second one keeps a shorter prefix from letting them in.
-    """
-    table, priority = GatewayTable.SOURCE, _SENDER + 2 * prefix.prefixlen
-    here, anywhere = _ip("ipv4_src", prefix, in_port=port), _ip("ipv4_src", prefix)
-    return (
-        Flow(table, priority + 1, here, PLANNED, goto=GatewayTable.ROUTE, purpose="the way back to the sender"),
-        Flow(table, priority, anywhere, SPOOFED, purpose="a sender that is elsewhere"),
-    )
+
+def elsewhere_flow(prefix: IPv4Network) -> Flow:
+    """The flow of those who send from a prefix by any other port; it keeps a shorter prefix from letting them in."""
+    anywhere = _ip("ipv4_src", prefix)
+    return Flow(GatewayTable.SOURCE, _sender_priority(prefix), anywhere, SPOOFED, purpose="a sender that is elsewhere")
+
+
+def _sender_priority(prefix: IPv4Network) -> int:
+    return _SENDER + 2 * prefix.prefixlen
 
 
 def _own_address_flows(gateway: Gateway) -> Iterable[Flow]:
@@ -172,23 +189,59 @@ def _ip(field: str, network: IPv4Network, **others: MatchValue) -> Match:
     return match(eth_type=ETH_TYPE_IPV4, **others)
 
 
-def route_flow(route: Route, hop: int) -> Flow:
-    """The flow of one route: the longer its prefix, the higher its priority."""
-    priority = _PREFIX + route.prefix.prefixlen
-    table, then = GatewayTable.ROUTE, GatewayTable.SIZE
-    return Flow(table, priority, _ip("ipv4_dst", route.prefix), PLANNED, metadata=hop, goto=then, purpose="route")
+def _speaker_flows(gateway: Gateway, port: int) -> Iterable[Flow]:
+    """What a routing daemon that stands beside the gateway needs to speak for it, and flows spread over next hops."""
+    spoken = match(in_port=port, eth_type=ETH_TYPE_IPV4, ipv4_src=gateway.ip)
+    yield Flow(GatewayTable.ADMIT, _IPV4, spoken, PLANNED, goto=GatewayTable.ROUTE, purpose="the speaker's own")
+    own: Fields = {"eth_type": ETH_TYPE_IPV4, "ipv4_dst": gateway.ip}
+    for heard, what in (
+        (match(ip_proto=PROTO_TCP, tcp_dst=BGP_PORT, **own), "BGP"),
+        (match(ip_proto=PROTO_TCP, tcp_src=BGP_PORT, **own), "BGP"),
+        (match(ip_proto=PROTO_UDP, udp_dst=BFD_PORT, **own), "BFD"),
+    ):
+        yield Flow(GatewayTable.ROUTE, _SPEAKER, heard, PLANNED, (Output(port),), purpose=f"{what} for the speaker")
+    spread = GatewayTable.SPREAD
+    for hop, neighbor in enumerate(gateway.neighbors, start=1):
+        chosen = match(reg1=neighbor.port)
+        then = GatewayTable.SIZE
+        yield Flow(spread, _CHOSEN, chosen, PLANNED, metadata=hop, goto=then, purpose="the next hop of this flow")
+    ask = (Output(CONTROLLER),)
+    yield Flow(spread, 0, match(), NO_ROUTE, ask, purpose="none of the next hops is up")
 
 
-def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int, mac: str, cookie: Cookie) -> tuple[Flow, Flow]:
-    """The flows that take a packet to a neighbor, also back where it came from: a switch would not, a router does."""
+def route_flow(prefix: IPv4Network, hop: int, cookie: Cookie = PLANNED) -> Flow:
+    """The flow of a route with one next hop: the longer its prefix, the higher its priority."""
+    there, then = _ip("ipv4_dst", prefix), GatewayTable.SIZE
+    return Flow(GatewayTable.ROUTE, _PREFIX + prefix.prefixlen, there, cookie, metadata=hop, goto=then, purpose="route")
+
+
+def spread_flow(gateway: Gateway, prefix: IPv4Network, hops: Collection[int], cookie: Cookie) -> Flow:
+    """The flow of a route with several next hops. Each keeps its place whichever others there are, so that flows stay
+    with the next hops that stay."""
+    places = range(1, max(hops) + 1)
+    ports = tuple(gateway.neighbors[place - 1].port if place in hops else NO_MEMBER for place in places)
+    there, then, choice = _ip("ipv4_dst", prefix), GatewayTable.SPREAD, (Spread(ports),)
+    return Flow(GatewayTable.ROUTE, _PREFIX + prefix.prefixlen, there, cookie, choice, goto=then, purpose="routes")
+
+
+def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int, mac: str, cookie: Cookie) -> tuple[Flow, ...]:
+    """The flows that take a packet to a neighbor, also back where it came from: a switch would not, a router does.
+
+    What the gateway's speaker sends has been routed by nobody: its TTL stays.
+    """
     table = GatewayTable.NEXT_HOP
-    rewrite = (DecTtl(), SetField("eth_src", gateway.mac), SetField("eth_dst", mac))
+    readdress = (SetField("eth_src", gateway.mac), SetField("eth_dst", mac))
     back = match(metadata=hop, in_port=neighbor.port, eth_type=ETH_TYPE_IPV4)
     on = match(metadata=hop, eth_type=ETH_TYPE_IPV4)
-    return (
-        Flow(table, _HAIRPIN, back, cookie, (*rewrite, Output(IN_PORT)), purpose="next hop, back by the same port"),
-        Flow(table, _FORWARD, on, cookie, (*rewrite, Output(neighbor.port)), purpose="next hop"),
+    to = (Output(neighbor.port),)
+    flows = (
+        Flow(table, _HAIRPIN, back, cookie, (DecTtl(), *readdress, Output(IN_PORT)), purpose="next hop, back again"),
+        Flow(table, _FORWARD, on, cookie, (DecTtl(), *readdress, *to), purpose="next hop"),
     )
+    if gateway.speaker is None:
+        return flows
+    own = match(metadata=hop, in_port=gateway.speaker, eth_type=ETH_TYPE_IPV4)
+    return (*flows, Flow(table, _SPOKEN, own, cookie, (*readdress, *to), purpose="the speaker's own"))
 
 
 def _egress_mtu(gateway: Gateway, hop: int) -> int | None:

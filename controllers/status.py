@@ -3,6 +3,7 @@
 {"op": "status"}   the state of the controller
 {"op": "forget"}   the same, after everything learned has been removed
 {"op": "drops"}    how many packets were dropped, by what for
+{"op": "known"}    what applications go by: routes, next hops, stations, bindings
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Controller(Protocol):
 
     def drops(self) -> dict[str, Any]: ...
 
+    def known(self) -> dict[str, Any]: ...
+
 
 def respond(controller: Controller, line: bytes) -> dict[str, Any]:
     """The response to one request; {"error": ...} to what is none."""
@@ -34,12 +37,14 @@ def respond(controller: Controller, line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {"error": "not JSON"}
     operation = request.get("op") if isinstance(request, dict) else None
-    if operation == "status":
-        return controller.status()
-    if operation == "forget":
-        return controller.forget()
-    if operation == "drops":
-        return controller.drops()
+    operations = {
+        "status": controller.status,
+        "forget": controller.forget,
+        "drops": controller.drops,
+        "known": controller.known,
+    }
+    if isinstance(operation, str) and operation in operations:
+        return operations[operation]()
     return {"error": f"no such op: {operation!r}"}
 
 

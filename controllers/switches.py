@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers import status
+from controllers.encoding import message
 from controllers.framework import (
     CONFIG,
     DEAD,
@@ -52,7 +53,6 @@ from controllers.pipeline import (
     Read,
     Resubmit,
     Send,
-    message,
 )
 from controllers.plan import Control, parse
 
@@ -118,11 +118,12 @@ class Switches(App):
     def _repeat(self, period_s: float, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
         while True:
             hub.sleep(period_s)
-            self._decided(dpid, decide)
+            self.decide(dpid, decide)
 
     @guarded
     @one_at_a_time
-    def _decided(self, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
+    def decide(self, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
+        """Send a switch, if it is connected, what `decide(now_s)` returns."""
         if dpid in self._datapaths:
             self.send(dpid, decide(time.monotonic()))
 
@@ -149,6 +150,10 @@ class Switches(App):
             "counters": dict(self.counters),
             "learned": [station for application in self._applications.values() for station in application.learned()],
         }
+
+    def known(self) -> dict[str, Any]:
+        """What applications go by: routes, next hops, stations, bindings."""
+        return {name: rows for application in self._applications.values() for name, rows in application.known().items()}
 
     def drops(self) -> dict[str, Any]:
         """How many packets were dropped for each reason that an application counts, over all switches."""
@@ -371,6 +376,10 @@ class SwitchApp(App):
     def learned(self) -> list[dict[str, Any]]:
         """The stations that were learned, as the status socket tells them."""
         return []
+
+    def known(self) -> Mapping[str, list[dict[str, Any]]]:
+        """What the application goes by, as the status socket tells it: rows by the name of their kind."""
+        return {}
 
     def dropped(self) -> Mapping[str, int]:
         """What the application itself has dropped, by what for."""

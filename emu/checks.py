@@ -123,8 +123,9 @@ def plan_problems(plan: Plan) -> list[str]:
     """Everything inconsistent in a plan; empty for every plan a sound design makes."""
     problems = [f"the name {name} is used twice" for name in _twice(m.name for m in plan.machines)]
     problems += [f"the address {a} is used twice" for a in _twice(m.address for m in plan.machines)]
-    problems += [f"switch port {n} is used twice" for n in _twice(p.number for p in plan.switch.ports)]
-    problems += [f"switch device {d} is used twice" for d in _twice(p.device for p in plan.switch.ports)]
+    ports = [*plan.switch.ports, *((plan.switch.own,) if plan.switch.own else ())]
+    problems += [f"switch port {n} is used twice" for n in _twice(p.number for p in ports)]
+    problems += [f"switch device {d} is used twice" for d in _twice(p.device for p in ports)]
     names = [port.device for port in plan.switch.ports]
     for machine in plan.machines:
         devices = {device.name for device in machine.devices}

@@ -163,6 +163,14 @@ class Uninvolved:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """The kernel beside the gateway has these routes (next hops by prefix) of its routing daemon's and no others, and
+    the switch's flow table has them, and besides them those that the plan gives the gateway."""
+
+    routes: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class Dropped:
     """The controller and its switch count ``count`` packets more that were dropped for ``reason`` when ``probe`` is
     sent from a cold lab."""
@@ -189,8 +197,8 @@ class Refused:
     probe: ArpRequests
 
 
-Test = (Seen | Unseen | Ordered | Reaches | Prints | KernelState | Transfers | Uninvolved | Dropped | PacketIns
-        | Refused)
+Test = (Seen | Unseen | Ordered | Reaches | Prints | KernelState | Transfers | Uninvolved | Learned | Dropped
+        | PacketIns | Refused)
 
 
 @dataclass(frozen=True)

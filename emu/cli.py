@@ -95,6 +95,9 @@ def parser() -> argparse.ArgumentParser:
     diff.add_argument("folder_b", type=Path, metavar="DIR_B")
     diff.add_argument("--fail-above", metavar="SHARE", help="exit 1 if something got worse by more, as in 5%%")
     labs = verb("labs", "list running labs")
+    routes = verb("routes", "what the switch and the controller of a running lab go by: BGP sessions, routes, "
+                  "next hops, ARP bindings, flows with their counters")
+    routes.add_argument("--lab", metavar="ID")
     execute = verb("exec", "run a command in a machine of a running lab")
     execute.add_argument("--lab", metavar="ID")
     execute.add_argument("name", metavar="NAME")
@@ -103,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     capture.add_argument("--lab", metavar="ID")
     capture.add_argument("points", nargs="+", metavar="NAME:INTERFACE", help="switch:NAME-eth0 for the switch's ports")
     verb("clean", "remove what this software left behind on this machine, and nothing else")
-    for sub in (doctor, designs, check, diff, labs):
+    for sub in (doctor, designs, check, diff, labs, routes):
         sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
     for sub in (up, check, trace, guide, compare):
         _add_scenario(sub)

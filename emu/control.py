@@ -66,7 +66,11 @@ class EgressMtu:
 @dataclass(frozen=True)
 class Gateway:
     """The L3 gateway: one address and one MAC on every port, its next hops and its routes, and the MTU of ports that
-    take less than their link carries."""
+    take less than their link carries.
+
+    ``speaker``: the port of a routing daemon beside it; ``announced``: the routes that one is to learn before the lab
+    is ready.
+    """
 
     ip: str
     mac: str
@@ -74,6 +78,8 @@ class Gateway:
     neighbors: tuple[NextHop, ...]
     routes: tuple[GatewayRoute, ...]
     egress_mtus: tuple[EgressMtu, ...] = ()
+    speaker: int | None = None
+    announced: tuple[GatewayRoute, ...] = ()
 
 
 @dataclass(frozen=True)

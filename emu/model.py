@@ -138,11 +138,15 @@ class Device:
 
 @dataclass(frozen=True)
 class Address:
-    """An IPv4 address on a device. The kernel adds no route for it: all routes of a plan are named."""
+    """An IPv4 address on a device. The kernel adds no route for it: all routes of a plan are named.
+
+    ``peer``: who is at the other end, where that is one machine and no network.
+    """
 
     device: str
     address: str
     prefix_length: int
+    peer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,19 @@ class ArpFilter:
 
 
 @dataclass(frozen=True)
+class Process:
+    """A program that runs from the start, in the foreground, and the files it needs: path and text.
+
+    ``status``: a command that tells how it is, of a program that can be asked.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    files: tuple[tuple[str, str], ...] = ()
+    status: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Machine:
     """A network namespace of the lab: a node or a container, with all that is configured in it."""
 
@@ -223,6 +240,7 @@ class Machine:
     fdb: tuple[FdbEntry, ...] = ()
     filters: tuple[ArpFilter, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    processes: tuple[Process, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -248,12 +266,29 @@ class Port:
 
 
 @dataclass(frozen=True)
+class OwnPort:
+    """A port of the switch that is a device of the switch's own machine: what runs there speaks by it.
+
+    ``neighbors``: IPv4 addresses and MACs that are known there for ever.
+    """
+
+    number: int
+    device: str
+    mac: str
+    address: str
+    prefix_length: int
+    neighbors: tuple[tuple[str, str], ...]
+    processes: tuple[Process, ...]
+
+
+@dataclass(frozen=True)
 class Switch:
     """The lab's Open vSwitch bridge."""
 
     dpid: int
     mtu: int
     ports: tuple[Port, ...]
+    own: OwnPort | None = None
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timezone
 from itertools import product
 from pathlib import Path
 
-import numpy as np
+from _samples import Experiment, quantile
 
 from emu import Lab, __version__
 from emu.designs import plans_for
@@ -38,10 +38,10 @@ from emu.errors import LabError, UsageError
 from emu.live.lab import choose
 from emu.measure.look import styles, use_in_figures
 from emu.measure.metrics import Reading
-from emu.measure.parsers import BadOutput, parse_ping, parse_single_ping
+from emu.measure.parsers import parse_ping, parse_single_ping
 from emu.measure.plots import image
 from emu.measure.progress import Progress
-from emu.measure.results import ResultFolder, Sample
+from emu.measure.results import ResultFolder
 from emu.measure.words import number
 from emu.output import default_name, refuse_impossible
 from emu.packets import arp_request
@@ -65,32 +65,6 @@ while True:
     time.sleep(max(0, due - time.monotonic()))
 """
 """Sent at the rate of its first word, in bursts: whoever cannot keep up is asked no faster for it."""
-
-
-@dataclass
-class Experiment:
-    """The samples so far, and where they go."""
-
-    folder: ResultFolder
-    samples: list[Sample]
-
-    def add(self, lab: Lab, workload: str, block: int, measured: Callable[["Experiment", Lab], list[Reading]]) -> None:
-        """Keep what is measured of a lab; a ping without an answer is a failed sample."""
-        error, readings = None, []
-        try:
-            readings = measured(self, lab)
-        except BadOutput as bad:
-            error = str(bad)
-        values = [(reading.metric, float(reading.value)) for reading in readings] or [("latency", None)]
-        new = [Sample(lab.plan.design, dict(lab.plan.params), workload, metric, UNITS[metric], block, 0,
-                      len(self.samples), value, error is None, error, time.time()) for metric, value in values]
-        self.folder.add_samples(new)
-        self.samples += new
-
-    def values(self, answerer: str, workload: str, metric: str) -> list[float]:
-        """All values of one kind."""
-        return [s.value for s in self.samples if s.value is not None and s.params["proxy_arp"] == answerer
-                and (s.workload, s.metric) == (workload, metric)]
 
 
 def ping(experiment: Experiment, lab: Lab, *words: str) -> tuple[str, str, int]:
@@ -171,11 +145,6 @@ def measure(experiment: Experiment, labs: Sequence[Lab], count: int, options: ar
                 experiment.add(lab, f"asked_anew:containers={count}", block, asked_anew)
 
 
-def quantile(values: Sequence[float], q: float) -> float:
-    """A quantile; NaN, which is not drawn, of nothing."""
-    return float(np.quantile(values, q)) if values else float("nan")
-
-
 def draw(experiment: Experiment, counts: Sequence[int], storm_per_s: int) -> None:
     """Four small figures side by side: each a question, against the number of containers."""
     use_in_figures()
@@ -191,7 +160,8 @@ def draw(experiment: Experiment, counts: Sequence[int], storm_per_s: int) -> Non
     figure = Figure(figsize=(9.2, 2.4), layout="constrained")
     for ax, (workload, metric, label, q) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for answerer, style in zip(ANSWERERS, look.values(), strict=True):
-            values = [experiment.values(answerer, f"{workload}:containers={count}", metric) for count in counts]
+            values = [experiment.values(f"{workload}:containers={count}", metric, proxy_arp=answerer)
+                      for count in counts]
             ax.plot(counts, [quantile(v, q) for v in values], color=style.light, marker=style.marker, ms=4,
                     mfc="white" if style.is_open else style.light, ls=(0, style.dash or (1, 0)), label=answerer)
         ax.set(title=label, xlabel="containers on a node", ylim=(0, None), xticks=counts)
@@ -209,7 +179,8 @@ def table(experiment: Experiment, counts: Sequence[int]) -> Iterator[str]:
     heads = ("first us", "ARP", "to ctl", "p99 us", "in storm", "to ctl/s", "anew us")
     yield f"{'containers':>10}  {'answers':<12}" + "".join(f"{head:>10}" for head in heads)
     for count, answerer in product(counts, ANSWERERS):
-        found = (experiment.values(answerer, f"{name}:containers={count}", metric) for name, metric, _ in columns)
+        found = (experiment.values(f"{name}:containers={count}", metric, proxy_arp=answerer)
+                 for name, metric, _ in columns)
         told = (number(quantile(v, q)) if v else "-" for v, (_, _, q) in zip(found, columns, strict=True))
         yield f"{count:>10}  {answerer:<12}" + "".join(f"{text:>10}" for text in told)
 
@@ -256,7 +227,7 @@ def main() -> int:
         choose(plan, ["ping"])
     progress = Progress(sys.stderr)
     with ResultFolder.create(out) as folder:
-        experiment = Experiment(folder, [])
+        experiment = Experiment(folder, UNITS)
         run = {"format": "emu-experiment/1", "experiment": "proxy_arp", "version": __version__, "argv": sys.argv,
                "nodes": options.nodes, "containers": counts, "blocks": options.blocks, "storm_per_s": options.storm,
                "started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "labs": []}

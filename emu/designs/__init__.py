@@ -68,6 +68,10 @@ def parse_design(text: str) -> DesignSpec:
         elif not (known.optional and value == known.default):
             params[key] = value
         given.add(key)
+    for key in params:
+        needed = design.parameters[key].only_with
+        if needed and params.get(needed[0]) != needed[1]:
+            problems.append(f"{name}: {key} is of {needed[0]}={needed[1]} alone")
     if problems:
         raise UsageError(*problems)
     return DesignSpec(name, {key: params[key] for key in design.parameters if key in params})

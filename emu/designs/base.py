@@ -19,8 +19,10 @@ from emu.model import (
     Link,
     Machine,
     Node,
+    OwnPort,
     Plan,
     Port,
+    Process,
     Route,
     Scenario,
     Switch,
@@ -59,13 +61,15 @@ class Parameter:
     """The values of a design's parameter, the default first; ``unbuilt`` ones are named but not built yet.
 
     ``numbers``: the smallest and the largest of whole numbers that are values too. ``optional``: with its default value
-    it is not in the design's name, nor in results.
+    it is not in the design's name, nor in results. ``only_with``: a parameter and its value without which this one
+    means nothing.
     """
 
     values: tuple[str, ...]
     unbuilt: tuple[str, ...] = ()
     numbers: tuple[int, int] | None = None
     optional: bool = False
+    only_with: tuple[str, str] | None = None
 
     @property
     def default(self) -> str:
@@ -211,7 +215,12 @@ def container_machines(node: Node, mtu: int, pod_network: str | None) -> Iterabl
 
 
 def node_with_pods(
-    node: Node, *, devices: tuple[Device, ...], addresses: tuple[Address, ...], routes: tuple[Route, ...]
+    node: Node,
+    *,
+    devices: tuple[Device, ...],
+    addresses: tuple[Address, ...],
+    routes: tuple[Route, ...],
+    processes: tuple[Process, ...] = (),
 ) -> Machine:
     """A node that routes for its containers: its bridge address and its pod subnet, and what is given."""
     bridge = Address(BRIDGE, node.bridge_address, prefix_length(node.pod_subnet))
@@ -223,6 +232,7 @@ def node_with_pods(
         addresses=(*addresses, bridge),
         routes=(Route(node.pod_subnet, BRIDGE, source=node.bridge_address), *routes),
         sysctls=FORWARDING,
+        processes=processes,
     )
 
 
@@ -238,9 +248,10 @@ def assemble(
     nodes: tuple[Node, ...],
     machines: Iterable[Machine],
     control: Control,
+    own: OwnPort | None = None,
 ) -> Plan:
-    """The plan of these machines: node k on port k of the switch, containers linked to their nodes, and the two
-    endpoints, which are nodes where no node has containers by design."""
+    """The plan of these machines: node k on port k of the switch, which may have a port of its ``own``, containers
+    linked to their nodes, and the two endpoints, which are nodes where no node has containers by design."""
     return Plan(
         design=design.name,
         params=params,
@@ -252,6 +263,7 @@ def assemble(
             1,
             scenario.mtu,
             tuple(Port(n.number, f"{n.name}-eth0", n.name, UPLINK, scenario.shape_of(n.name)) for n in nodes),
+            own,
         ),
         control=control,
         endpoints=endpoints(nodes, of_nodes=not design.has_containers),

@@ -7,6 +7,9 @@
     node-c                       node-d
 
 State per node: two routes, whatever the size of the cluster. State of the gateway: two routes a node.
+
+With ``routes=bgp`` every node announces its pod subnet by a routing daemon of its own (``emu.speakers``) to one beside
+the gateway. The way a packet takes is the same.
 """
 
 from __future__ import annotations
@@ -19,10 +22,28 @@ from emu.claims import Claim, Dropped, Forged, KernelState, Ordered, Ping, Print
 from emu.control import Control, EgressMtu, Gateway, GatewayRoute, NextHop
 from emu.designs import base
 from emu.designs.claims import TRANSFER_BYTES, arp_claims, bystanders, common_claims, path_claims, unseen_claim
-from emu.model import BROADCAST_MAC, SWITCH, Address, Hop, Machine, Node, Plan, Route, Scenario, contains, host_route
+from emu.model import (
+    BROADCAST_MAC,
+    SWITCH,
+    Address,
+    Hop,
+    Machine,
+    Node,
+    OwnPort,
+    Plan,
+    Process,
+    Route,
+    Scenario,
+    contains,
+    host_route,
+)
 from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST, FRAGMENTATION_NEEDED, TCP, UNREACHABLE
+from emu.speakers import all_speakers, bird
+from emu.speakers.base import Speaker, Timers
+from emu.speakers.claims import bgp_claims
 
 _DECK = "deck, slides 15-23"
+_BGP = ("routes", "bgp")
 _NOWHERE = ("203.0.113.1", "198.51.100.1", "192.0.2.1")
 """Addresses for documentation (RFC 5737); a plan's two networks leave at least one of them without a route."""
 
@@ -34,23 +55,26 @@ class Routed:
     summary = "nodes with /32 addresses behind an L3 gateway that routes the pod subnets"
     has_containers = True
     parameters: Mapping[str, base.Parameter] = {
-        "routes": base.Parameter(("static",), unbuilt=("bgp",)),
+        "routes": base.Parameter(("static", "bgp")),
         "neighbors": base.Parameter(("static", "arp"), optional=True),
         "egress_mtu": base.Parameter(("link",), numbers=(SMALLEST_MTU, LARGEST_MTU), optional=True),
+        "bgp": base.Parameter(("bird",), unbuilt=("frr",), optional=True, only_with=_BGP),
+        "bfd": base.Parameter(("off", "on"), optional=True, only_with=_BGP),
+        "hold": base.Parameter(("9",), numbers=(3, 65_535), optional=True, only_with=_BGP),
     }
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
         nodes = base.nodes_for(scenario)
         gateway = gateway_address(scenario.node_cidr)
+        speaks = _speech(params)
         machines: list[Machine] = []
         for node in nodes:
-            machines.append(self._node(node, scenario, gateway))
+            daemon = (speaks[0].on_node(node, gateway, speaks[1]),) if speaks else ()
+            machines.append(self._node(node, scenario, gateway, daemon))
             machines.extend(base.container_machines(node, scenario.mtu, None))
-        routes = tuple(
-            GatewayRoute(prefix, node.address)
-            for node in nodes
-            for prefix in (host_route(node.address), node.pod_subnet)
-        )
+        to_nodes = tuple(GatewayRoute(host_route(node.address), node.address) for node in nodes)
+        to_pods = tuple(GatewayRoute(node.pod_subnet, node.address) for node in nodes)
+        own = _beside(scenario, nodes, speaks[1]) if speaks else None
         mtu, asks = params.get("egress_mtu"), params.get("neighbors") == "arp"
         control = Control(
             ("l3_gateway",),
@@ -62,22 +86,25 @@ class Routed:
                 neighbors=tuple(
                     NextHop(node.address, node.number, None if asks else node.mac) for node in nodes
                 ),
-                routes=routes,
+                routes=to_nodes if own else to_nodes + to_pods,
                 egress_mtus=tuple(EgressMtu(node.number, int(mtu)) for node in nodes) if mtu else (),
+                speaker=own.number if own else None,
+                announced=to_pods if own else (),
             ),
         )
-        return base.assemble(self, scenario, params, nodes, machines, control)
+        return base.assemble(self, scenario, params, nodes, machines, control, own)
 
-    def _node(self, node: Node, scenario: Scenario, gateway: str) -> Machine:
+    def _node(self, node: Node, scenario: Scenario, gateway: str, processes: tuple[Process, ...]) -> Machine:
         return base.node_with_pods(
             node,
             devices=(*base.pod_bridge(node, node.bridge_mac, scenario.mtu), base.uplink(node, scenario.mtu)),
-            addresses=(Address(base.UPLINK, node.address, 32),),
+            addresses=(Address(base.UPLINK, node.address, 32, gateway if processes else None),),
             routes=(
                 # The gateway first: a /32 node has no prefix it could be reached by.
                 Route(host_route(gateway), base.UPLINK, source=node.address, congctl=base.CONGESTION_CONTROL),
                 Route("0.0.0.0/0", base.UPLINK, via=gateway, source=node.address, congctl=base.CONGESTION_CONTROL),
             ),
+            processes=processes,
         )
 
     def path(self, plan: Plan, src: str, dst: str) -> tuple[Hop, ...]:
@@ -166,6 +193,7 @@ class Routed:
     def _state(self, plan: Plan) -> tuple[Claim, ...]:
         gateway = gateway_address(plan.scenario.node_cidr)
         return (
+            *(bgp_claims(plan) if plan.switch.own else ()),
             Claim(
                 "node-routes",
                 "every node has a /32 address, one route to the gateway and its own pod subnet: two routes and no more",
@@ -194,6 +222,29 @@ class Routed:
                 ),
             ),
         )
+
+
+def _speech(params: Mapping[str, str]) -> tuple[Speaker, Timers] | None:
+    """The daemon that nodes announce their pods by, and its timers; ``None`` where routes are static."""
+    if params["routes"] != "bgp":
+        return None
+    offered = Routed.parameters
+    hold, bfd, name = (params.get(key, offered[key].default) for key in ("hold", "bfd", "bgp"))
+    return all_speakers()[name], Timers(int(hold), bfd == "on")
+
+
+def _beside(scenario: Scenario, nodes: tuple[Node, ...], timers: Timers) -> OwnPort:
+    """The gateway's own port, and the routing daemon behind it, which speaks in the gateway's name."""
+    address = gateway_address(scenario.node_cidr)
+    return OwnPort(
+        number=len(nodes) + 1,
+        device="gateway",
+        mac=GATEWAY_MAC,
+        address=address,
+        prefix_length=base.prefix_length(scenario.node_cidr),
+        neighbors=tuple((node.address, node.mac) for node in nodes),
+        processes=(bird.SPEAKER.on_gateway(address, "gateway", nodes, scenario.node_cidr, timers),),
+    )
 
 
 def _source_claims(plan: Plan, src: str, dst: str, needs: tuple[str, ...]) -> tuple[Claim, ...]:

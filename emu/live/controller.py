@@ -79,11 +79,16 @@ class Controller:
 
     def ask(self, operation: str) -> dict[str, Any]:
         """What it answers to an operation of its status socket (``docs/controllers.md``)."""
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.settimeout(START_DEADLINE_S)
-            asking.connect(str(self._socket))
-            with asking.makefile("rw") as stream:
-                stream.write(json.dumps({"op": operation}) + "\n")
-                stream.flush()
-                answer: dict[str, Any] = json.loads(stream.readline())
-        return answer
+        return asked(self._socket, operation)
+
+
+def asked(path: Path, operation: str) -> dict[str, Any]:
+    """What the controller at a status socket answers to an operation; ``OSError`` where there is none."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(START_DEADLINE_S)
+        asking.connect(str(path))
+        with asking.makefile("rw") as stream:
+            stream.write(json.dumps({"op": operation}) + "\n")
+            stream.flush()
+            answer: dict[str, Any] = json.loads(stream.readline())
+    return answer

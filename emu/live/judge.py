@@ -13,6 +13,7 @@ from emu.claims import (
     Dropped,
     Forged,
     KernelState,
+    Learned,
     Ordered,
     PacketIns,
     Prints,
@@ -213,6 +214,16 @@ def _handed_over(lab: Lab) -> int:
     return int(counters["packet_in"] - counters["arp_answer"])
 
 
+def _learned(test: Learned, lab: Lab, captures: _Captures) -> Finding:
+    gateway = lab.plan.control.gateway
+    wanted = dict(test.routes)
+    in_switch = {**wanted, **({route.prefix: (route.via,) for route in gateway.routes} if gateway else {})}
+    rib, flows = dict(lab.rib()), dict(lab.routes())
+    words = f"{len(wanted)} in the kernel, {len(in_switch)} in the flow table"
+    holds = (rib, flows) == (wanted, in_switch)
+    return holds, words, words if holds else f"kernel {rib}, flow table {flows}"
+
+
 def _dropped(test: Dropped, lab: Lab, captures: _Captures) -> Finding:
     count = _dropped_of(lab, test.probe, test.reason)
     return count == test.count, f"{test.count} dropped: {test.reason}", f"{count} dropped"
@@ -251,6 +262,7 @@ _TESTS: Mapping[type[Test], Callable[[Any, Lab, _Captures], Finding]] = {
     KernelState: _kernel_state,
     Transfers: _transfers,
     Uninvolved: _uninvolved,
+    Learned: _learned,
     Dropped: _dropped,
     PacketIns: _packet_ins,
     Refused: _refused,

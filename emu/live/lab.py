@@ -30,6 +30,7 @@ from emu.live.sweep import Miss
 from emu.live.tree import Tree
 from emu.live.usage import LabUsage
 from emu.model import Hop, Plan
+from emu.routes import Routes, in_flow_table, in_kernel
 from emu.scenario import read
 
 DEFAULT_TIMEOUT_S = 120.0
@@ -211,6 +212,20 @@ class Lab:
         status: dict[str, Any] = self.tree.request("controller_status")
         return status
 
+    def rib(self) -> Routes:
+        """What the routing daemon beside the gateway has in its kernel's table: next hops by prefix."""
+        return in_kernel(self.tree.request("rib"))
+
+    def routes(self) -> Routes:
+        """What the gateway's flow table has: next hops by prefix; nothing where there is no gateway."""
+        gateway = self.plan.control.gateway
+        return in_flow_table(self.flows(), gateway) if gateway else {}
+
+    def known(self) -> dict[str, list[dict[str, Any]]]:
+        """What the controller goes by, rows by the name of their kind: routes, next hops, stations, bindings."""
+        known: dict[str, list[dict[str, Any]]] = self.tree.request("known")
+        return known
+
     def drops(self) -> dict[str, int]:
         """How many packets the controller and its switch have dropped so far, by what for (``docs/controllers.md``)."""
         drops: dict[str, int] = self.tree.request("drops")
@@ -288,7 +303,9 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     machine = _machine()
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
-    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools), sorted(tunnels),
+    own = plan.switch.own.processes if plan.switch.own else ()
+    daemons = {process.argv[0] for process in (*own, *(p for m in plan.machines for p in m.processes))}
+    problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools, *sorted(daemons)), sorted(tunnels),
                                      [port.shape for port in plan.switch.ports],
                                      filters=any(machine.filters for machine in plan.machines))
     if os.geteuid() == 0 and not has_capability(CAP_NET_RAW):  # without root, a lab has its own

@@ -18,7 +18,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from emu.errors import LabError
 from emu.live.linux import MS_BIND, mount, network_namespace, new_network_namespace
-from emu.model import Device, Machine, Plan
+from emu.model import Device, Machine, OwnPort, Plan
 
 NAMESPACE_FOLDER = Path("/run/netns")
 """Where iproute2 keeps names of namespaces, so that ``ip netns exec NAME`` works inside a lab."""
@@ -154,6 +154,19 @@ def realise(plan: Plan, home: Namespace) -> dict[str, Namespace]:
     return spaces
 
 
+def realise_own(own: OwnPort, home: Namespace) -> None:
+    """Address and neighbors of the switch's own port, whose device is there.
+
+    The kernel there sees what comes in at every port; it is not to answer ARP in the switch's stead, nor to route.
+    """
+    home.set_sysctls((("net.ipv4.conf.all.arp_ignore", "1"), ("net.ipv4.ip_forward", "0")))
+    index = home.index(own.device)
+    home.route.link("set", index=index, state="up")
+    home.route.addr("add", index=index, address=own.address, mask=own.prefix_length)
+    for address, mac in own.neighbors:
+        home.route.neigh("replace", ifindex=index, dst=address, lladdr=mac, state=_PERMANENT)
+
+
 _NO_BRIDGE_FILTER = tuple((f"net.bridge.bridge-nf-call-{tool}", "0") for tool in ("iptables", "ip6tables", "arptables"))
 
 
@@ -215,7 +228,8 @@ def _configure(machine: Machine, space: Namespace) -> None:
         route.addr(
             "add",
             index=space.index(address.device),
-            address=address.address,
+            address=address.peer or address.address,
+            local=address.address,
             mask=address.prefix_length,
             broadcast=None,
             flags=_NO_PREFIX_ROUTE,

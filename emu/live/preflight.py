@@ -18,9 +18,10 @@ SET_UP = "sudo ./run doctor"
 OLDEST_PYTHON = (3, 10)
 
 OPTIONAL_TOOLS: Mapping[str, str] = {
-    **{name: f"{name} in a lab" for name in ("tcpdump", "bird", "ethtool", "sockperf", "tc")},  # no verb needs them
+    **{name: f"{name} in a lab" for name in ("tcpdump", "ethtool", "sockperf", "tc")},  # no verb needs them
     "curl": "trace and guide",
     "nft": "l2:proxy_arp=node",
+    "bird": "routed:routes=bgp",
 }
 """Tools that the main job can do without, and what is ruled out where they are missing."""
 

@@ -19,6 +19,7 @@ from emu.frames import Frame
 from emu.live import namespaces, transfer, usage
 from emu.live.capture import Capture
 from emu.live.controller import Controller
+from emu.live.daemons import Daemons
 from emu.live.flood import Flooded, flood
 from emu.live.hosts import LabCLI, mininet_of
 from emu.live.links import tc_commands
@@ -67,9 +68,29 @@ class Service:
             self._suit_userspace_datapath()
         self._shape_links(netem)
         self.net = mininet_of(plan, self.spaces)
+        self.daemons = self._daemons()
         self.controller.wait_ready()
+        if plan.control.gateway and plan.control.gateway.announced:
+            wanted = {(route.prefix, (route.via,)) for route in plan.control.gateway.announced}
+            wait_until("the announced routes to be learned", lambda: wanted <= self._routes())
         if errors := self.errors():
             raise LabError(*errors)
+
+    def _daemons(self) -> Daemons:
+        """The plan's programs, those beside the switch first: the others turn to them."""
+        daemons = Daemons(FOLDER)
+        if own := self.plan.switch.own:
+            namespaces.realise_own(own, self.home)
+            for process in own.processes:
+                daemons.start(SWITCH, process, ())
+        for machine in self.plan.machines:
+            for process in machine.processes:
+                daemons.start(machine.name, process, _entering(machine.name))
+        return daemons
+
+    def _routes(self) -> set[tuple[str, tuple[str, ...]]]:
+        self.daemons.assert_running()
+        return {(route["prefix"], tuple(route["via"])) for route in self.controller.ask("known")["routes"]}
 
     def _filter_bridges(self) -> None:
         for machine in self.plan.machines:
@@ -105,8 +126,7 @@ class Service:
                 yield SWITCH, port.device, port.shape
 
     def _run_in(self, machine: str, *argv: str) -> str:
-        enter = () if machine == SWITCH else ("nsenter", f"--net={namespaces.NAMESPACE_FOLDER / machine}", "--")
-        return run((*enter, *argv))
+        return run((*_entering(machine), *argv))
 
     # The controller
 
@@ -131,6 +151,14 @@ class Service:
     def controller_status(self) -> dict[str, Any]:
         """What the controller says of itself."""
         return self.controller.ask("status")
+
+    def rib(self) -> str:
+        """The kernel's table beside the switch, as ``ip -j`` prints it: what BIRD has written there."""
+        return run(("ip", "-j", "-4", "route", "show", "proto", "bird"))
+
+    def known(self) -> dict[str, list[dict[str, Any]]]:
+        """What the controller goes by."""
+        return self.controller.ask("known")
 
     def drops(self) -> dict[str, int]:
         """What was dropped so far, by what for, with every packet that has been through the switch."""
@@ -347,6 +375,11 @@ class Service:
             LabCLI(self.net)
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _entering(machine: str) -> tuple[str, ...]:
+    """The words that have a command run in a machine; the switch's is where this process is."""
+    return () if machine == SWITCH else ("nsenter", f"--net={namespaces.NAMESPACE_FOLDER / machine}", "--")
 
 
 def _has_answer(sock: socket.socket, address: str) -> bool:

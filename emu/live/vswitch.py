@@ -69,6 +69,9 @@ class VSwitch:
                 f"ofport_request={port.number}",
                 f"mtu_request={plan.switch.mtu}",
             ]
+        if own := plan.switch.own:
+            words += [*("--", "add-port", BRIDGE, own.device, "--", "set", "Interface", own.device, "type=internal"),
+                      f"ofport_request={own.number}", f"mtu_request={plan.switch.mtu}", f'mac="{own.mac}"']
         self._run(*words, "--", *_controller_at(CONTROLLER_ADDRESS))
         bad = self._run(
             "ovs-vsctl", "--columns=name,error", "--format=csv", "--no-headings", "find", "Interface", "error!=[]"

@@ -8,7 +8,7 @@ from emu.designs import DEFAULT_DESIGNS, plans_for
 from emu.errors import UsageError
 from emu.model import Plan
 from emu.scenario import OPTIONS, read
-from emu.verbs import claims, labs, machine, results, show, sweep
+from emu.verbs import claims, labs, machine, results, routes, show, sweep
 from emu.verbs.common import Arguments
 
 
@@ -55,6 +55,7 @@ _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "export": results.export,
     "diff": results.diff,
     "labs": labs.labs,
+    "routes": routes.routes,
     "exec": labs.execute,
     "capture": labs.capture,
     "clean": labs.clean,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from emu.live.buffers import FOLDER as BUFFERS
 from emu.live.readings import tree_command
@@ -46,6 +49,12 @@ def wait_for(what: str, condition: Callable[[], bool], deadline_s: float = 300.0
         if time.monotonic() > end:
             raise AssertionError(f"in vain: {what}")
         time.sleep(0.05)
+
+
+def skip_without_framework(sdn: str) -> None:
+    """Skip where Ryu (``ryu``) or os-ken is not installed for this Python."""
+    if importlib.util.find_spec(sdn.replace("-", "_")) is None:
+        pytest.skip(f"{sdn} is not installed for this Python")
 
 
 def our_labs() -> list[RunningTree]:

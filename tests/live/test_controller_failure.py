@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +12,18 @@ import pytest
 from emu.live.lab import Lab
 from emu.live.process import wait_until
 from emu.live.vswitch import BRIDGE
+from tests.live.machine import skip_without_framework
 
 FLOWS = 64
-MODULES = {"ryu": "ryu", "os-ken": "os_ken"}
+FRAMEWORKS = ["ryu", "os-ken"]
 STRANGER, STRANGE = "02:00:00:00:00:77", "10.0.3.77"
 GROUP = "dl_src=01:00:00:00:00:00/01:00:00:00:00:00"
 
 
-@pytest.fixture(params=list(product(["l2", "routed", "routed:neighbors=arp"], MODULES)), ids="-".join)
+@pytest.fixture(params=list(product(["l2", "routed", "routed:neighbors=arp"], FRAMEWORKS)), ids="-".join)
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     design, sdn = request.param
-    if importlib.util.find_spec(MODULES[sdn]) is None:
-        pytest.skip(f"{sdn} is not installed for this Python")
+    skip_without_framework(sdn)
     with Lab(design, sdn=sdn) as running:
         yield running
 

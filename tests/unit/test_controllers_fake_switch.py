@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
 
-from controllers.pipeline import Add, CheckLarger, Cookie, Delete, Flow, Message, Move, Output, Owner, SetField, match
+from controllers.pipeline import (
+    NO_MEMBER,
+    Add,
+    CheckLarger,
+    Cookie,
+    Delete,
+    Flow,
+    Message,
+    Move,
+    Output,
+    Owner,
+    SetField,
+    Spread,
+    match,
+)
 
 COOKIE = Cookie(Owner.L2_SWITCH)
 
@@ -26,6 +41,13 @@ def fits(wanted: Any, value: Any) -> bool:
         return number(wanted) == number(value)
     wanted_value, mask = wanted
     return number(wanted_value) & number(mask) == number(value) & number(mask)
+
+
+def chosen(ports: tuple[int, ...], packet: dict[str, Any]) -> int:
+    """The port of the place that weighs most for this flow, as Open vSwitch's lib/bundle.c chooses it."""
+    ends = sorted(str(packet.get(name)) for name in ("ipv4_src", "ipv4_dst"))
+    weights = [(zlib.crc32(f"{place} {ends}".encode()), port) for place, port in enumerate(ports) if port != NO_MEMBER]
+    return max(weights)[1]
 
 
 @dataclass
@@ -66,6 +88,8 @@ class FakeSwitch:
                     packet[action.target] = packet[action.source]
                 elif isinstance(action, CheckLarger):
                     packet["reg0"] = int(packet["frame_bytes"] > action.size_bytes)
+                elif isinstance(action, Spread):
+                    packet["reg1"] = chosen(action.ports, packet)
                 else:
                     packet["nw_ttl"] -= 1
             if flow.metadata is not None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from controllers import answering, guarding, learning, resolving, routing
+from controllers.encoding import message
 from controllers.framework import choose, guarded
 from controllers.pipeline import (
     Add,
@@ -32,8 +33,8 @@ from controllers.pipeline import (
     Read,
     Resubmit,
     Send,
+    Spread,
     match,
-    message,
 )
 from controllers.plan import BY_CONTROLLER, BY_SWITCH, Binding, EgressMtu, Gateway, Neighbor, Route, Station
 from controllers.status import respond
@@ -60,6 +61,8 @@ FLOWS = [
       for flow in answering.flows([IPv4Network("10.0.0.0/16")], [Binding("10.0.3.2", "12:22:33:44:55:03", 3)], by)),
     *routing.flows(GATEWAY),
     *resolving.standing_flows(replace(GATEWAY, neighbors=(replace(NEIGHBOR, mac=None),))),
+    *routing.flows(replace(GATEWAY, speaker=3)),
+    routing.spread_flow(GATEWAY, IPv4Network("10.0.9.0/24"), [1], Cookie(Owner.L3_GATEWAY, Kind.ROUTE)),
 ]
 MESSAGES: list[Message] = [
     *(Add(flow) for flow in FLOWS),
@@ -114,6 +117,16 @@ def test_the_check_of_a_size_is_written_as_open_vswitch_reads_it() -> None:
     made.serialize()
     # Read with Open vSwitch 3.1: ovs-ofctl parse-actions OpenFlow13 prints check_pkt_larger(1314)->NXM_NX_REG0[0].
     assert bytes.fromhex("ffff 0018 00002320 0031 0522 0000 00010004 000000000000") in bytes(made.buf)
+
+
+def test_the_spreading_of_flows_is_written_as_open_vswitch_reads_it() -> None:
+    made = message(datapath("os_ken"), Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (Spread((1, 0xFEFF, 3)),))), 0)
+    made.set_xid(1)
+    made.serialize()
+    # Read with Open vSwitch 3.1: ovs-ofctl parse-actions OpenFlow13 prints
+    # bundle_load(symmetric_l3l4+udp,0,hrw,ofport,NXM_NX_REG1[],members:1,65279,3).
+    action = "ffff 0028 00002320 000d 0001 0003 0000 00000002 0003 001f 00010204 00000000 0001 feff 0003 0000"
+    assert bytes.fromhex(action) in bytes(made.buf)
 
 
 @pytest.mark.parametrize("package", ["ryu", "os_ken"])
@@ -188,12 +201,14 @@ def test_the_framework_that_is_not_there_is_named() -> None:
 
 def test_status_requests() -> None:
     controller = SimpleNamespace(
-        status=lambda: {"ready": True}, forget=lambda: {"learned": []}, drops=lambda: {"drops": {}}
+        status=lambda: {"ready": True}, forget=lambda: {"learned": []}, drops=lambda: {"drops": {}},
+        known=lambda: {"routes": []},
     )
     answers = {
         b'{"op": "status"}': {"ready": True},
         b'{"op": "forget"}': {"learned": []},
         b'{"op": "drops"}': {"drops": {}},
+        b'{"op": "known"}': {"routes": []},
         b'{"op": "explode"}': {"error": "no such op: 'explode'"},
         b"[]": {"error": "no such op: None"},
         b'{"op": {"a": 1}}': {"error": "no such op: {'a': 1}"},
@@ -239,7 +254,8 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "guarding", "routing", "resolving", "describe")
+PURE = ("wire", "pipeline", "plan", "limits", "learning", "answering", "guarding", "routing", "resolving", "rib",
+        "describe")
 
 
 @pytest.mark.parametrize("path", sorted(CONTROLLERS.glob("*.py")), ids=lambda path: path.stem)
@@ -254,9 +270,10 @@ def test_who_knows_whom(path: Path) -> None:
 
 
 def test_the_page_shows_the_tables_as_they_are() -> None:
-    from controllers.describe import gateway_example, responder_example, switch_example
+    from controllers.describe import gateway_example, learning_example, responder_example, switch_example
 
     page = (REPOSITORY / "docs" / "controllers.md").read_text(encoding="utf-8")
     assert switch_example() in page, "python -m controllers.describe prints the tables"
     assert responder_example() in page, "python -m controllers.describe prints the tables"
     assert gateway_example() in page, "python -m controllers.describe prints the tables"
+    assert learning_example() in page, "python -m controllers.describe prints the tables"

@@ -17,7 +17,7 @@ from emu.model import SWITCH, Plan, Scenario
 
 SPECS = sorted(
     {
-        f"{design.name}:{key}={value}"
+        f"{design.name}:{'='.join(parameter.only_with) + ',' if parameter.only_with else ''}{key}={value}"
         for design in all_designs().values()
         for key, parameter in design.parameters.items()
         for value in parameter.values

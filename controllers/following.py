@@ -1,0 +1,141 @@
+"""The kernel's IPv4 routes of a routing daemon, followed by netlink (rtnetlink(7)).
+
+What the messages say is pure; `Follower` has the socket. A daemon such as BIRD replaces a route by deleting and adding
+it (sysdep/linux/netlink.c): who would act at once on the former would have no route for a moment, so after a deletion
+the messages that follow are waited for.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
+from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from controllers.framework import hub, wait_readable
+
+BIRD_PROTOCOL = 12
+"""RTPROT_BIRD (include/uapi/linux/rtnetlink.h): whose routes are followed."""
+_MAIN_TABLE, _UNICAST = 254, 1
+_IPV4_ROUTES = 0x40
+"""RTMGRP_IPV4_ROUTE."""
+_HEADER_BYTES = 16
+_MESSAGES_BYTES = 1 << 18
+_BUFFER_BYTES = 16 << 20
+SETTLE_S, SETTLE_ROUNDS = 0.005, 4
+"""How long the messages after a deletion are waited for (a daemon writes both at once), and how often in a row."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A prefix and the next hops of its route; none: it has no route any more."""
+
+    prefix: IPv4Network
+    vias: tuple[str, ...]
+
+
+def read(data: bytes) -> Iterator[Heard | None]:
+    """The daemon's routes that messages of netlink tell of; None at the end of a dump.
+
+    Raises OSError with the kernel's error where a message is one.
+    """
+    place = 0
+    while place + _HEADER_BYTES <= len(data):
+        length, kind = struct.unpack_from("=IH", data, place)
+        part, place = data[place : place + length], place + (length + 3 & ~3)
+        if kind == NLMSG_DONE:
+            yield None
+        elif kind == NLMSG_ERROR:
+            raise OSError(-struct.unpack_from("=i", part, _HEADER_BYTES)[0], "netlink")
+        elif kind in (RTM_NEWROUTE, RTM_DELROUTE):
+            message = rtmsg(part)
+            message.decode()
+            if (message["proto"], message["table"], message["type"]) == (BIRD_PROTOCOL, _MAIN_TABLE, _UNICAST):
+                prefix = IPv4Network((message.get_attr("RTA_DST") or "0.0.0.0", message["dst_len"]))
+                yield Heard(prefix, _vias(message) if kind == RTM_NEWROUTE else ())
+
+
+def _vias(message: Any) -> tuple[str, ...]:
+    several = message.get_attr("RTA_MULTIPATH")
+    gateways = [hop.get_attr("RTA_GATEWAY") for hop in several] if several else [message.get_attr("RTA_GATEWAY")]
+    return tuple(gateway for gateway in gateways if gateway)
+
+
+def table() -> dict[IPv4Network, tuple[str, ...]]:
+    """The daemon's routes as they are now. Raises OSError."""
+    request = rtmsg()
+    request["header"] = {"type": RTM_GETROUTE, "flags": NLM_F_REQUEST | NLM_F_DUMP, "sequence_number": 1}
+    request["family"] = socket.AF_INET
+    request.encode()
+    routes: dict[IPv4Network, tuple[str, ...]] = {}
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
+        asking.send(bytes(request.data))
+        while True:
+            for heard in read(asking.recv(_MESSAGES_BYTES)):
+                if heard is None:
+                    return routes
+                routes[heard.prefix] = heard.vias
+
+
+class Follower:
+    """Follows the daemon's routes in the network namespace that this process is in."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        except PermissionError:  # what does not fit is told, and the table read anew
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        self._socket.bind((0, _IPV4_ROUTES))
+        self._socket.setblocking(False)
+
+    def follow(self, heard: Callable[[Heard], None], heard_all: Callable[[dict[IPv4Network, tuple[str, ...]]], None],
+               settled: Callable[[], None]) -> None:
+        """Tell of every change, or, after some were lost, of all routes; `settled` whenever that is to be acted on."""
+        while True:
+            wait_readable(self._socket)
+            try:
+                for _ in range(SETTLE_ROUNDS):
+                    if not self._take(heard):
+                        break
+                    hub.sleep(SETTLE_S)
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._skip()  # what waits still is older than the table, and not all there was
+                heard_all(table())
+            settled()
+
+    def _take(self, heard: Callable[[Heard], None]) -> bool:
+        """Tell of all that waits; whether the last word on a prefix was that it is gone."""
+        gone: set[IPv4Network] = set()
+        while True:
+            try:
+                data = self._socket.recv(_MESSAGES_BYTES)
+            except BlockingIOError:
+                return bool(gone)
+            for change in read(data):
+                if change is not None:
+                    heard(change)
+                    (gone.discard if change.vias else gone.add)(change.prefix)
+
+    def _skip(self) -> None:
+        while True:
+            try:
+                self._socket.recv(_MESSAGES_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+
+
+_SO_RCVBUFFORCE = 33
+"""asm-generic/socket.h; not in Python's socket."""

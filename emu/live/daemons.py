@@ -1,0 +1,38 @@
+"""The programs that a plan has run from the start, such as routing daemons."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from emu.errors import LabError
+from emu.model import Process
+
+LINES_TOLD = 3
+
+
+class Daemons:
+    """All of them in one lab; they end with it. What they print goes to files in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: list[tuple[str, subprocess.Popen[bytes], Path]] = []
+
+    def start(self, machine: str, process: Process, entering: Sequence[str]) -> None:
+        """Start one; ``entering``: the words that have a command run in its machine."""
+        for path, text in process.files:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text)
+        log = self._folder / f"{process.name}.log"
+        with open(log, "ab") as file:
+            started = subprocess.Popen([*entering, *process.argv], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                       start_new_session=True)
+        self._running.append((f"{process.argv[0]} of {machine}", started, log))
+
+    def assert_running(self) -> None:
+        """``LabError`` with what it said last if one has ended."""
+        for name, process, log in self._running:
+            if process.poll() is not None:
+                said = log.read_text(errors="replace").strip().splitlines()[-LINES_TOLD:]
+                raise LabError(f"{name} ended with status {process.returncode}: {' | '.join(said)}")
