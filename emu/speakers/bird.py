@@ -33,7 +33,7 @@ protocol bgp {SESSION} {{
   neighbor {gateway} as {GATEWAY_AS};
   interface "eth0";
 {_session(timers)}
-  connect delay time 1; connect retry time 1; error wait time 1, 1;
+  connect delay time 1; connect retry time 1;
   ipv4 {{ import none; export where source ~ [ RTS_DEVICE, RTS_STATIC ]; }};
 }}
 """,
@@ -110,9 +110,10 @@ def _head(router_id: str, timers: Timers, device: str) -> str:
 
 
 def _session(timers: Timers) -> str:
+    # After an error BIRD would not speak to a neighbor for a minute and more.
     keepalive_s = max(1, timers.hold_s // KEEPALIVES)
     bfd = "\n  bfd yes;" if timers.bfd else ""
-    return f"  hold time {timers.hold_s}; keepalive time {keepalive_s}; graceful restart off;{bfd}"
+    return f"  hold time {timers.hold_s}; keepalive time {keepalive_s}; graceful restart off; error wait time 1, 1;{bfd}"
 
 
 def _word(name: str) -> str:
