@@ -113,7 +113,8 @@ def _session(timers: Timers) -> str:
     # After an error BIRD would not speak to a neighbor for a minute and more.
     keepalive_s = max(1, timers.hold_s // KEEPALIVES)
     bfd = "\n  bfd yes;" if timers.bfd else ""
-    return f"  hold time {timers.hold_s}; keepalive time {keepalive_s}; graceful restart off; error wait time 1, 1;{bfd}"
+    times = f"hold time {timers.hold_s}; keepalive time {keepalive_s}; error wait time 1, 1;"
+    return f"  {times} graceful restart off;{bfd}"
 
 
 def _word(name: str) -> str:
