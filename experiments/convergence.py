@@ -124,7 +124,7 @@ def flow_count(lab: Lab) -> int:
 
 
 def draw(experiment: Experiment) -> None:
-    """One figure: every outage that was seen, an event a line, on a logarithmic scale."""
+    """One figure: every outage that was seen, an event a line; logarithmic beyond one interval of the probe."""
     use_in_figures()
     from matplotlib.figure import Figure
 
@@ -132,9 +132,10 @@ def draw(experiment: Experiment) -> None:
     ax = figure.subplots()
     for place, event in enumerate(EVENTS):
         metric = "outage" if event.leaves else "unreachable_after"
-        values = [max(value, PROBE_MS) for value in experiment.values(event.name, metric)]
+        values = experiment.values(event.name, metric)
         ax.plot(values, [place] * len(values), "o", color="0.25", ms=4, alpha=0.6)
-    ax.set(xscale="log", xlabel=f"longest time without an answer, ms (probe every {PROBE_MS} ms)",
+    ax.set_xscale("symlog", linthresh=PROBE_MS)  # none is 0, and to be seen
+    ax.set(xlim=(-1, None), xlabel=f"longest time without an answer, ms (probe every {PROBE_MS} ms)",
            yticks=range(len(EVENTS)), ylim=(len(EVENTS) - 0.5, -0.5))
     ax.set_yticklabels([event.text for event in EVENTS], fontsize=7)
     experiment.folder.folder("plots")
