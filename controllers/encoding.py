@@ -81,35 +81,36 @@ def _instructions(flow: Flow, ofproto: Any, parser: Any) -> list[Any]:
     return instructions
 
 
+def _packet_out(datapath: Any, in_port: int, out_port: int, frame: bytes) -> Any:
+    parser = datapath.ofproto_parser
+    return parser.OFPPacketOut(
+        datapath=datapath,
+        buffer_id=datapath.ofproto.OFP_NO_BUFFER,
+        in_port=in_port,
+        actions=[parser.OFPActionOutput(out_port)],
+        data=frame,
+    )
+
+
+def _in_all_tables(datapath: Any, flows: DeleteAll) -> tuple[Any, ...]:
+    """What a request for statistics says of the flows it is about: those that have this cookie, wherever they are."""
+    ofproto = datapath.ofproto
+    chosen = datapath.ofproto_parser.OFPMatch()
+    return (ofproto.OFPTT_ALL, ofproto.OFPP_ANY, ofproto.OFPG_ANY, *flows.cookie, chosen)
+
+
 def message(datapath: Any, item: Message, epoch: int) -> Any:
     """The framework's message, for this datapath, of one of ours; flows that it adds are of this epoch."""
     ofproto, parser = datapath.ofproto, datapath.ofproto_parser
     if isinstance(item, Send):
-        return parser.OFPPacketOut(
-            datapath=datapath,
-            buffer_id=ofproto.OFP_NO_BUFFER,
-            in_port=ofproto.OFPP_CONTROLLER,
-            actions=[parser.OFPActionOutput(item.port)],
-            data=item.frame,
-        )
+        return _packet_out(datapath, ofproto.OFPP_CONTROLLER, item.port, item.frame)
     if isinstance(item, Resubmit):
-        return parser.OFPPacketOut(
-            datapath=datapath,
-            buffer_id=ofproto.OFP_NO_BUFFER,
-            in_port=item.in_port,
-            actions=[parser.OFPActionOutput(ofproto.OFPP_TABLE)],
-            data=item.frame,
-        )
+        return _packet_out(datapath, item.in_port, ofproto.OFPP_TABLE, item.frame)
     if isinstance(item, Count):
-        return parser.OFPAggregateStatsRequest(
-            datapath,
-            0,
-            ofproto.OFPTT_ALL,
-            ofproto.OFPP_ANY,
-            ofproto.OFPG_ANY,
-            *DeleteAll(item.owner, item.kind).cookie,
-            parser.OFPMatch(),
-        )
+        asked = DeleteAll(item.owner, item.kind)
+        return parser.OFPAggregateStatsRequest(datapath, 0, *_in_all_tables(datapath, asked))
+    if isinstance(item, Read):
+        return parser.OFPFlowStatsRequest(datapath, 0, *_in_all_tables(datapath, DeleteAll(item.owner)))
     if isinstance(item, DeleteAll):
         return parser.OFPFlowMod(
             datapath=datapath,
@@ -119,16 +120,6 @@ def message(datapath: Any, item: Message, epoch: int) -> Any:
             cookie_mask=item.cookie[1],
             out_port=ofproto.OFPP_ANY,
             out_group=ofproto.OFPG_ANY,
-        )
-    if isinstance(item, Read):
-        return parser.OFPFlowStatsRequest(
-            datapath,
-            0,
-            ofproto.OFPTT_ALL,
-            ofproto.OFPP_ANY,
-            ofproto.OFPG_ANY,
-            *DeleteAll(item.owner).cookie,
-            parser.OFPMatch(),
         )
     flow = item.flow
     chosen = parser.OFPMatch(**dict(flow.match))

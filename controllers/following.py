@@ -20,12 +20,15 @@ from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from controllers.framework import hub, wait_readable
+from controllers.rib import Rib
 
 BIRD_PROTOCOL = 12
 """RTPROT_BIRD (include/uapi/linux/rtnetlink.h): whose routes are followed."""
 _MAIN_TABLE, _UNICAST = 254, 1
 _IPV4_ROUTES = 0x40
 """RTMGRP_IPV4_ROUTE."""
+_SO_RCVBUFFORCE = 33
+"""asm-generic/socket.h; not in Python's socket."""
 _HEADER_BYTES = 16
 _MESSAGES_BYTES = 1 << 18
 _BUFFER_BYTES = 16 << 20
@@ -96,24 +99,24 @@ class Follower:
         self._socket.bind((0, _IPV4_ROUTES))
         self._socket.setblocking(False)
 
-    def follow(self, heard: Callable[[Heard], None], heard_all: Callable[[dict[IPv4Network, tuple[str, ...]]], None],
-               settled: Callable[[], None]) -> None:
-        """Tell of every change, or, after some were lost, of all routes; `settled` whenever that is to be acted on."""
+    def follow(self, rib: Rib, settled: Callable[[], None]) -> None:
+        """Tell `rib` of every change, or, after some were lost, of all routes; `settled`: whenever that is to be acted
+        on."""
         while True:
             wait_readable(self._socket)
             try:
                 for _ in range(SETTLE_ROUNDS):
-                    if not self._take(heard):
+                    if not self._take(rib):
                         break
                     hub.sleep(SETTLE_S)
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self._skip()  # what waits still is older than the table, and not all there was
-                heard_all(table())
+                rib.heard_all(table())
             settled()
 
-    def _take(self, heard: Callable[[Heard], None]) -> bool:
+    def _take(self, rib: Rib) -> bool:
         """Tell of all that waits; whether the last word on a prefix was that it is gone."""
         gone: set[IPv4Network] = set()
         while True:
@@ -123,7 +126,7 @@ class Follower:
                 return bool(gone)
             for change in read(data):
                 if change is not None:
-                    heard(change)
+                    rib.heard(change.prefix, change.vias)
                     (gone.discard if change.vias else gone.add)(change.prefix)
 
     def _skip(self) -> None:
@@ -135,7 +138,3 @@ class Follower:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-
-
-_SO_RCVBUFFORCE = 33
-"""asm-generic/socket.h; not in Python's socket."""

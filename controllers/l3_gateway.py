@@ -7,19 +7,21 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # loaded by its file name, as ryu-manager does: the package is not on the path then
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from controllers import resolving, routing
-from controllers.following import Follower, table
 from controllers.framework import guarded, hub
 from controllers.pipeline import Flow, Found, GatewayTable, Kind, Message, Owner, PacketIn, named
 from controllers.plan import Gateway
 from controllers.resolving import Resolver
 from controllers.rib import Rib
 from controllers.switches import SwitchApp
+
+if TYPE_CHECKING:
+    from controllers.following import Follower
 
 UNFRAGMENTED = "too large, may be fragmented"
 TICK_S = 0.25
@@ -56,6 +58,9 @@ class L3Gateway(SwitchApp):
 
     def _learned_flows(self, rib: Rib, dpid: int) -> list[Flow]:
         if self._follower is None:
+            # Only where routes are learned: its library takes longer to load than all of ours.
+            from controllers.following import Follower, table
+
             follower = self._follower = Follower()  # before the table is read: nothing is missed in between
             rib.heard_all(table())
             hub.spawn(self._follow, follower, rib, dpid)
@@ -63,10 +68,7 @@ class L3Gateway(SwitchApp):
 
     @guarded
     def _follow(self, follower: Follower, rib: Rib, dpid: int) -> None:
-        def settled() -> None:
-            self.switches.decide(dpid, rib.changes)
-
-        follower.follow(lambda change: rib.heard(change.prefix, change.vias), rib.heard_all, settled)
+        follower.follow(rib, lambda: self.switches.decide(dpid, rib.changes))
 
     def connected(self, dpid: int, learned: Sequence[Found], now_s: float) -> list[Message]:
         """Ask for next hops; those that were known before stay so until they are silent."""

@@ -10,9 +10,8 @@ from itertools import pairwise
 from emu.errors import LabError, UsageError
 from emu.live.lab import Lab, Process
 from emu.live.process import wait_until
-from emu.speakers import all_speakers
+from emu.speakers import speaker_of
 from emu.speakers.base import Order
-from emu.speakers.bird import SPEAKER
 
 SERVICE, SERVICE_ADDRESS = "10.250.0.0/24", "10.250.0.1"
 """A prefix that several nodes announce, and an address in it that each of them has."""
@@ -33,7 +32,7 @@ class BgpNode:
         if node is None or not lab.plan.by_name[name].processes:
             raise UsageError(f"{lab.plan.spec} has no node '{name}' with a routing daemon")
         self._lab, self._node = lab, node
-        self._speaker = all_speakers()[lab.plan.params.get("bgp", SPEAKER.name)]
+        self._speaker = speaker_of(lab.plan.params)
 
     def announce(self, prefixes: Iterable[str]) -> None:
         """Announce these prefixes besides the pod subnet, and no others from now on."""

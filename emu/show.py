@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from emu.guide import chapters, ladder, page
 from emu.guide.chapters.base import ChapterMaker
 from emu.guide.journey import chapter_of
 from emu.guide.page import FactRow
+from emu.listing import objects_in
 from emu.live.judge import Verdict, judge
 from emu.live.lab import Lab
 from emu.live.tracing import trace
@@ -35,9 +34,7 @@ REQUEST_WORDS = {"http": "GET /", "ping": "A ping", "full-ping": "A full-size pi
 @cache
 def chapter_makers() -> Mapping[str, ChapterMaker]:
     """The chapters of the guide by the name of their design, in the deck's order."""
-    names = [module.name for module in pkgutil.iter_modules(chapters.__path__) if module.name != "base"]
-    makers = [importlib.import_module(f"{chapters.__name__}.{name}").CHAPTER for name in names]
-    found: dict[str, ChapterMaker] = {maker.spec: maker for maker in makers}
+    found: dict[str, ChapterMaker] = {maker.spec: maker for maker in objects_in(chapters, "CHAPTER", {"base"})}
     first = [name for name in DEFAULT_DESIGNS if name in found]
     return {spec: found[spec] for spec in (*first, *sorted(found.keys() - set(first)))}
 

@@ -1,15 +1,26 @@
-"""What experiments that measure themselves share: their samples, kept as they are taken."""
+"""What experiments that measure themselves share: their words, and their samples, kept as they are taken."""
 
+import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import _environment
 import numpy as np
 
 from emu import Lab
+from emu.errors import UsageError
 from emu.measure.metrics import Reading
 from emu.measure.parsers import BadOutput
+from emu.measure.plots import image
 from emu.measure.results import ResultFolder, Sample
+from emu.output import default_name, refuse_impossible
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -37,6 +48,48 @@ class Experiment:
         """All values of one kind, of labs with these parameters."""
         return [s.value for s in self.samples if s.value is not None and (s.workload, s.metric) == (workload, metric)
                 and all(s.params.get(key) == value for key, value in params.items())]
+
+    def draw(self, figure: "Figure", name: str) -> None:
+        """Keep a figure among the plots, as picture and for print."""
+        self.folder.folder("plots")
+        for kind in ("png", "pdf"):
+            self.folder.write(f"plots/{name}.{kind}", image(figure, kind))
+
+
+def parser_for(about: str, blocks: int) -> argparse.ArgumentParser:
+    """The command line of an experiment, but for what it alone has; ``blocks``: rounds unless said otherwise."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blocks", metavar="N", default=str(blocks), help="rounds (default: %(default)s)")
+    parser.add_argument("--sdn", metavar="auto|ryu|os-ken", help="SDN framework")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
+    parser.add_argument("--debug", action="store_true", help="a traceback for errors")
+    return parser
+
+
+def whole(option: str, text: str, least: int, problems: list[str], most: int | None = None) -> int:
+    """The number that an option was given, 0 where it is none; a problem more if it is not between ``least``, which is
+    1 or more, and ``most``."""
+    value = int(text) if text.isdecimal() else 0
+    if value < least or (most is not None and value > most):
+        allowed = f"of {least} or more" if most is None else f"between {least} and {most}"
+        problems.append(f"{option} {text}: a number {allowed}")
+    return value
+
+
+def each_whole(option: str, words: Sequence[str], problems: list[str], most: int | None = None) -> list[int]:
+    """The numbers of 1 or more that an option was given, in order, each once."""
+    values = {whole(option, word, 1, problems, most) for word in words}
+    return sorted(value for value in values if value and (most is None or value <= most))
+
+
+def new_folder(out: Path | None, experiment: str, problems: list[str]) -> Path:
+    """The folder that was asked for, or one named after time and experiment; a problem more if it cannot be made."""
+    out = out or _environment.CHECKOUT / "results" / default_name(datetime.now(timezone.utc), experiment)
+    try:
+        refuse_impossible(out)
+    except UsageError as error:
+        problems += error.problems
+    return out
 
 
 def quantile(values: Sequence[float], q: float) -> float:

@@ -27,9 +27,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from ipaddress import IPv4Network
-from pathlib import Path
 
-from _samples import Experiment, quantile
+from _samples import Experiment, each_whole, new_folder, parser_for, quantile, whole
 
 from emu import Lab, __version__
 from emu.bgp import SERVICE, BgpNode, Service
@@ -40,10 +39,8 @@ from emu.live.process import wait_until
 from emu.live.vswitch import BRIDGE
 from emu.measure.look import use_in_figures
 from emu.measure.metrics import Reading
-from emu.measure.plots import image
 from emu.measure.progress import Progress
 from emu.measure.results import ResultFolder
-from emu.output import default_name, refuse_impossible
 from emu.scenario import read
 
 UNITS = {"outage": "ms", "unreachable_after": "ms", "time_to_flows": "s", "time_to_kernel": "s"}
@@ -138,9 +135,7 @@ def draw(experiment: Experiment) -> None:
     ax.set(xlim=(-1, None), xlabel=f"longest time without an answer, ms (probe every {PROBE_MS} ms)",
            yticks=range(len(EVENTS)), ylim=(len(EVENTS) - 0.5, -0.5))
     ax.set_yticklabels([event.text for event in EVENTS], fontsize=7)
-    experiment.folder.folder("plots")
-    for kind in ("png", "pdf"):
-        experiment.folder.write(f"plots/convergence.{kind}", image(figure, kind))
+    experiment.draw(figure, "convergence")
 
 
 def table(experiment: Experiment, counts: Sequence[int]) -> Iterator[str]:
@@ -158,51 +153,39 @@ def table(experiment: Experiment, counts: Sequence[int]) -> Iterator[str]:
 
 def arguments() -> tuple[argparse.Namespace, list[int], list[str]]:
     """The command line, the numbers of prefixes, and all that is wrong with them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--blocks", metavar="N", default="5", help="rounds of all events (default: %(default)s)")
+    parser = parser_for(__doc__, 5)
     parser.add_argument("--prefixes", metavar="N,N", default="1000,10000", help="(default: %(default)s)")
     parser.add_argument("--hold", metavar="S", default="9", help="BGP's hold time (default: %(default)s)")
-    parser.add_argument("--sdn", metavar="auto|ryu|os-ken", help="SDN framework")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
-    parser.add_argument("--debug", action="store_true", help="a traceback for errors")
     options = parser.parse_args()
-    problems = []
-    if not options.blocks.isdecimal() or int(options.blocks) < 1:
-        problems.append(f"--blocks {options.blocks}: a number of 1 or more")
+    problems: list[str] = []
+    options.blocks = whole("--blocks", options.blocks, 1, problems)
     words = [word for word in options.prefixes.split(",") if word]
-    most = 1 << (28 - MANY.prefixlen)
-    counts = sorted({int(word) for word in words if word.isdecimal() and 0 < int(word) <= most})
-    problems += [f"--prefixes {word}: a number between 1 and {most}" for word in words
-                 if not word.isdecimal() or not 0 < int(word) <= most]
+    counts = each_whole("--prefixes", words, problems, 1 << (28 - MANY.prefixlen))
     return options, counts, problems
 
 
 def main() -> int:
     """Two labs, with BFD and without: each event in turn, in an order drawn anew each round; then the prefixes."""
     options, counts, problems = arguments()
-    out = options.out or _environment.CHECKOUT / "results" / default_name(datetime.now(timezone.utc), "convergence")
     scenario, mistakes = read({"sdn": options.sdn})
     problems += mistakes
     specs = [f"routed:routes=bgp,bfd={bfd},hold={options.hold}" for bfd in ("off", "on")]
     plans = plans_for(specs, scenario, problems)
-    try:
-        refuse_impossible(out)
-    except UsageError as error:
-        problems += error.problems
+    out = new_folder(options.out, "convergence", problems)
     if problems:
-        raise UsageError(*problems)
+        raise UsageError(*dict.fromkeys(problems))  # both labs have the same ones
     choose(plans[0], ["ping"])
     progress = Progress(sys.stderr)
     with ResultFolder.create(out) as folder, Lab(plans[0]) as plain, Lab(plans[1]) as with_bfd:
         experiment = Experiment(folder, UNITS)
         folder.write_json("run.json", {
             "format": "emu-experiment/1", "experiment": "convergence", "version": __version__, "argv": sys.argv,
-            "blocks": int(options.blocks), "hold_s": int(options.hold), "prefixes": counts, "probe_ms": PROBE_MS,
+            "blocks": options.blocks, "hold_s": int(options.hold), "prefixes": counts, "probe_ms": PROBE_MS,
             "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "labs": [lab.facts() for lab in (plain, with_bfd)],
         })
         chance = random.Random("convergence")
-        for block in range(int(options.blocks)):
+        for block in range(options.blocks):
             for event in chance.sample(EVENTS, len(EVENTS)):
                 progress.stage(f"round {block + 1} of {options.blocks}: {event.name}")
                 experiment.add(with_bfd if event.bfd else plain, event.name, block, partial(converge, event))

@@ -28,9 +28,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime, timezone
 from itertools import product
-from pathlib import Path
 
-from _samples import Experiment, quantile
+from _samples import Experiment, each_whole, new_folder, parser_for, quantile, whole
 
 from emu import Lab, __version__
 from emu.designs import plans_for
@@ -39,11 +38,9 @@ from emu.live.lab import choose
 from emu.measure.look import styles, use_in_figures
 from emu.measure.metrics import Reading
 from emu.measure.parsers import parse_ping, parse_single_ping
-from emu.measure.plots import image
 from emu.measure.progress import Progress
 from emu.measure.results import ResultFolder
 from emu.measure.words import number
-from emu.output import default_name, refuse_impossible
 from emu.packets import arp_request
 from emu.scenario import read
 
@@ -166,9 +163,7 @@ def draw(experiment: Experiment, counts: Sequence[int], storm_per_s: int) -> Non
                     mfc="white" if style.is_open else style.light, ls=(0, style.dash or (1, 0)), label=answerer)
         ax.set(title=label, xlabel="containers on a node", ylim=(0, None), xticks=counts)
     figure.axes[0].legend(frameon=False, fontsize=7)
-    experiment.folder.folder("plots")
-    for kind in ("png", "pdf"):
-        experiment.folder.write(f"plots/proxy-arp.{kind}", image(figure, kind))
+    experiment.draw(figure, "proxy-arp")
 
 
 def table(experiment: Experiment, counts: Sequence[int]) -> Iterator[str]:
@@ -187,40 +182,26 @@ def table(experiment: Experiment, counts: Sequence[int]) -> Iterator[str]:
 
 def arguments() -> tuple[argparse.Namespace, list[int], list[str]]:
     """The command line, the numbers of containers, and all that is wrong with them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, 10)
     parser.add_argument("--containers", metavar="N,N", default="1,8,32", help="on a node (default: %(default)s)")
     parser.add_argument("--nodes", metavar="N", default="4", help="3 or more (default: %(default)s)")
-    parser.add_argument("--blocks", metavar="N", default="10", help="rounds (default: %(default)s)")
     parser.add_argument("--storm", metavar="N", default="2000", help="requests a second (default: %(default)s)")
-    parser.add_argument("--sdn", metavar="auto|ryu|os-ken", help="SDN framework")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
-    parser.add_argument("--debug", action="store_true", help="a traceback for errors")
     options = parser.parse_args()
-    problems = []
+    problems: list[str] = []
     for name, least in (("nodes", 3), ("blocks", 1), ("storm", int(1 / BURST_S))):
-        text = getattr(options, name)
-        setattr(options, name, int(text) if text.isdecimal() else 0)
-        problems += [f"--{name} {text}: a number of {least} or more"] if getattr(options, name) < least else []
-    words = options.containers.split(",")
-    counts = sorted({int(word) for word in words if word.isdecimal() and int(word) > 0})
-    problems += [f"--containers {word}: a number of 1 or more" for word in words
-                 if not word.isdecimal() or int(word) < 1]
-    return options, counts, problems
+        setattr(options, name, whole(f"--{name}", getattr(options, name), least, problems))
+    return options, each_whole("--containers", options.containers.split(","), problems), problems
 
 
 def main() -> int:
     """Bring up three labs for each number of containers, measure in turns, draw and print."""
     options, counts, problems = arguments()
-    out = options.out or _environment.CHECKOUT / "results" / default_name(datetime.now(timezone.utc), "proxy_arp")
     plans = {}
     for count in counts or [1]:
         scenario, mistakes = read({"nodes": str(options.nodes), "containers": str(count), "sdn": options.sdn})
         problems += [mistake for mistake in mistakes if mistake not in problems]
         plans[count] = plans_for([f"l2:proxy_arp={answerer}" for answerer in ANSWERERS], scenario, problems)
-    try:
-        refuse_impossible(out)
-    except UsageError as error:
-        problems += error.problems
+    out = new_folder(options.out, "proxy_arp", problems)
     if problems:
         raise UsageError(*problems)
     for plan in plans[counts[-1]]:

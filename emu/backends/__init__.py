@@ -5,17 +5,15 @@ A back end's module has an object ``BACKEND`` that fulfils ``emu.backends.base.B
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Mapping
 from functools import cache
 
 from emu.backends.base import Backend
+from emu.listing import objects_in
 
 
 @cache
 def all_backends() -> Mapping[str, Backend]:
     """Every back end by its name."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
-    found = (importlib.import_module(f"{__name__}.{module}").BACKEND for module in modules)
-    return {backend.name: backend for backend in found}
+    return {backend.name: backend for backend in objects_in(sys.modules[__name__], "BACKEND", {"base"})}

@@ -5,8 +5,7 @@ A design module has an object ``DESIGN`` that fulfils ``emu.designs.base.Design`
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,11 +13,11 @@ from functools import cache
 from emu.checks import plan_problems
 from emu.designs.base import Design
 from emu.errors import UsageError
+from emu.listing import objects_in
 from emu.model import Plan, Scenario
 
 DEFAULT_DESIGNS = ("bare", "l2", "routed", "overlay")
 UNBUILT_DESIGNS = ("flat",)
-_NOT_DESIGNS = {"base", "claims"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ class DesignSpec:
 @cache
 def all_designs() -> Mapping[str, Design]:
     """Every design by its name, the default ones first."""
-    modules = (m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_DESIGNS)
-    found = {d.name: d for d in (importlib.import_module(f"{__name__}.{module}").DESIGN for module in modules)}
+    found = {design.name: design for design in objects_in(sys.modules[__name__], "DESIGN", {"base", "claims"})}
     first = [name for name in DEFAULT_DESIGNS if name in found]
     return {name: found[name] for name in [*first, *sorted(found.keys() - first)]}
 

@@ -38,7 +38,7 @@ from emu.model import (
     host_route,
 )
 from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST, FRAGMENTATION_NEEDED, TCP, UNREACHABLE
-from emu.speakers import all_speakers, bird
+from emu.speakers import bird, speaker_of
 from emu.speakers.base import Speaker, Timers
 from emu.speakers.claims import bgp_claims
 
@@ -229,8 +229,8 @@ def _speech(params: Mapping[str, str]) -> tuple[Speaker, Timers] | None:
     if params["routes"] != "bgp":
         return None
     offered = Routed.parameters
-    hold, bfd, name = (params.get(key, offered[key].default) for key in ("hold", "bfd", "bgp"))
-    return all_speakers()[name], Timers(int(hold), bfd == "on")
+    hold, bfd = (params.get(key, offered[key].default) for key in ("hold", "bfd"))
+    return speaker_of(params), Timers(int(hold), bfd == "on")
 
 
 def _beside(scenario: Scenario, nodes: tuple[Node, ...], timers: Timers) -> OwnPort:

@@ -221,11 +221,6 @@ class Lab:
         gateway = self.plan.control.gateway
         return in_flow_table(self.flows(), gateway) if gateway else {}
 
-    def known(self) -> dict[str, list[dict[str, Any]]]:
-        """What the controller goes by, rows by the name of their kind: routes, next hops, stations, bindings."""
-        known: dict[str, list[dict[str, Any]]] = self.tree.request("known")
-        return known
-
     def drops(self) -> dict[str, int]:
         """How many packets the controller and its switch have dropped so far, by what for (``docs/controllers.md``)."""
         drops: dict[str, int] = self.tree.request("drops")

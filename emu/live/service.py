@@ -156,10 +156,6 @@ class Service:
         """The kernel's table beside the switch, as ``ip -j`` prints it: what BIRD has written there."""
         return run(("ip", "-j", "-4", "route", "show", "proto", "bird"))
 
-    def known(self) -> dict[str, list[dict[str, Any]]]:
-        """What the controller goes by."""
-        return self.controller.ask("known")
-
     def drops(self) -> dict[str, int]:
         """What was dropped so far, by what for, with every packet that has been through the switch."""
         self.vswitch.settle_counters()

@@ -5,19 +5,21 @@ A speaker's module has an object ``SPEAKER`` that fulfils ``emu.speakers.base.Sp
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
 from collections.abc import Mapping
 from functools import cache
 
+from emu.listing import objects_in
 from emu.speakers.base import Speaker
-
-_NOT_SPEAKERS = {"base", "claims"}
 
 
 @cache
 def all_speakers() -> Mapping[str, Speaker]:
     """Every routing daemon by its name."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NOT_SPEAKERS)
-    found = (importlib.import_module(f"{__name__}.{module}").SPEAKER for module in modules)
+    found = objects_in(sys.modules[__name__], "SPEAKER", {"base", "claims"})
     return {speaker.name: speaker for speaker in found}
+
+
+def speaker_of(params: Mapping[str, str]) -> Speaker:
+    """The daemon of nodes, by a design's parameters."""
+    return all_speakers()[params.get("bgp", "bird")]

@@ -41,8 +41,6 @@ class Speaker(Protocol):
     """One routing daemon."""
 
     name: str
-    tools: tuple[str, ...]
-    has_bfd: bool
 
     def on_node(self, node: Node, gateway: str, timers: Timers) -> Process:
         """The daemon of a node: it announces the node's pod subnet to the gateway, and takes nothing from it."""

@@ -14,8 +14,6 @@ class Bird:
     """See the module."""
 
     name = "bird"
-    tools: tuple[str, ...] = ("bird", "birdc")
-    has_bfd = True
 
     def on_node(self, node: Node, gateway: str, timers: Timers) -> Process:
         """See ``base.Speaker``. The pod subnet is announced as long as cbr0 has it. BIRD takes the gateway for a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emu.claims import Claim, Learned, Prints
 from emu.model import Plan
-from emu.speakers import all_speakers
+from emu.speakers import speaker_of
 from emu.speakers.bird import SPEAKER
 
 _BGP = "RFC 4271"
@@ -14,7 +14,7 @@ def bgp_claims(plan: Plan) -> tuple[Claim, ...]:
     """Sessions of all nodes, and what the daemon beside the gateway has written to its kernel's table."""
     first = plan.nodes[0]
     announced = plan.control.gateway.announced if plan.control.gateway else ()
-    speaker = all_speakers()[plan.params.get("bgp", SPEAKER.name)]
+    speaker = speaker_of(plan.params)
     return (
         Claim(
             "bgp-sessions",

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from emu.measure.words import columns
 from emu.speakers.bird import sessions
 from emu.verbs.common import Arguments
 
@@ -72,6 +71,8 @@ def lines_of(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    from emu.measure.words import columns
+
     if rows:
         heads = list(rows[0])
         cells = [heads, *([_text(row.get(head)) for head in heads] for row in rows)]
