@@ -87,16 +87,22 @@ def table() -> dict[IPv4Network, tuple[str, ...]]:
                 routes[heard.prefix] = heard.vias
 
 
-class Follower:
-    """Follows the daemon's routes in the network namespace that this process is in."""
+def changes() -> socket.socket:
+    """A socket that hears of every change of IPv4 routes in the network namespace that this process is in."""
+    hearing = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    try:
+        hearing.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    except PermissionError:  # what does not fit is told, and the table read anew
+        hearing.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    hearing.bind((0, _IPV4_ROUTES))
+    return hearing
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-        except PermissionError:  # what does not fit is told, and the table read anew
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        self._socket.bind((0, _IPV4_ROUTES))
+
+class Follower:
+    """Follows the daemon's routes by what a socket hears of them."""
+
+    def __init__(self, hearing: socket.socket) -> None:
+        self._socket = hearing
         self._socket.setblocking(False)
 
     def follow(self, rib: Rib, settled: Callable[[], None]) -> None:

@@ -59,9 +59,9 @@ class L3Gateway(SwitchApp):
     def _learned_flows(self, rib: Rib, dpid: int) -> list[Flow]:
         if self._follower is None:
             # Only where routes are learned: its library takes longer to load than all of ours.
-            from controllers.following import Follower, table
+            from controllers.following import Follower, changes, table
 
-            follower = self._follower = Follower()  # before the table is read: nothing is missed in between
+            follower = self._follower = Follower(changes())  # before the table is read: nothing is missed in between
             rib.heard_all(table())
             hub.spawn(self._follow, follower, rib, dpid)
         return rib.all_flows()
