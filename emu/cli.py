@@ -93,7 +93,8 @@ def parser() -> argparse.ArgumentParser:
     diff = verb("diff", "what changed from one result folder to another, with intervals")
     diff.add_argument("folder_a", type=Path, metavar="DIR_A")
     diff.add_argument("folder_b", type=Path, metavar="DIR_B")
-    diff.add_argument("--fail-above", metavar="SHARE", help="exit 1 if something got worse by more, as in 5%%")
+    diff.add_argument("--fail-above", metavar="SHARE",
+                      help="exit 1 if a ratio to bare (without one: a figure) got worse by more, as in 5%%")
     labs = verb("labs", "list running labs")
     routes = verb("routes", "what the switch and the controller of a running lab go by: BGP sessions, routes, "
                   "next hops, ARP bindings, flows with their counters")

@@ -26,11 +26,12 @@ from emu.measure.precision import Tally
 from emu.measure.progress import Progress, left
 from emu.measure.report import redraw
 from emu.measure.results import RUN_FORMAT, ResultFolder
-from emu.measure.resume import differences, go_on
+from emu.measure.resume import go_on
 from emu.measure.running import Bench, LabDied, about_machine, ask_versions, revision
 from emu.measure.sequential import UNREACHED, next_look
 from emu.measure.stats import level_of
 from emu.measure.summary import REFERENCE
+from emu.measure.surroundings import differences
 from emu.measure.trust import CONTROL
 from emu.measure.usage import record
 from emu.measure.verdict import measured_labs
@@ -206,16 +207,16 @@ class Measuring:
     def _measure_until(self, trials: Sequence[Trial]) -> None:
         """Blocks until the run's goal is met, or its time is over; at least the profile's."""
         goal = self.run["precision"]
-        before, blocks = 0, int(self.run["profile"]["blocks"])
-        started = time.monotonic()
+        before, blocks = 0, int(goal["until"] or self.run["profile"]["blocks"])  # a run that goes on goes to its look
         while blocks > before:
+            goal["until"] = blocks
             self.measure([trial for trial in trials if before <= trial.block < blocks])
             width = self.tally.widest()
             self.progress.say(f"{blocks} blocks: {width or 'too few for intervals'}")
             goal["blocks"] = blocks
             if width and width.half <= goal["share"]:
                 return
-            rest_s = goal["limit_s"] - (time.monotonic() - started)
+            rest_s = goal["limit_s"] - goal["took_s"]
             before, blocks = blocks, min(MOST_BLOCKS, next_look(blocks, max(0, int(rest_s / self._block_s()))))
         self.run["warnings"].append(UNREACHED)
 
@@ -223,6 +224,7 @@ class Measuring:
         """All of ``trials``, which may be some of a run's."""
         rest = list(trials)
         for block, of_block in groupby(trials, lambda trial: trial.block):
+            started = time.monotonic()
             width = self.tally.widest()
             self._have_labs_for(block, rest)
             for trial in of_block:
@@ -233,6 +235,8 @@ class Measuring:
                 rest.pop(0)
             for name, bench in self.benches.items():
                 self.run["controller_errors"][name] = [*self._errors.get(name, ()), *bench.errors()]
+            if goal := self.run["precision"]:
+                goal["took_s"] += round(time.monotonic() - started, 3)
             self.folder.write_json("run.json", self.run)  # what is not in the samples must outlive a kill, too
 
     def _measure_one(self, trial: Trial) -> None:

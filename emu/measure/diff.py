@@ -10,7 +10,7 @@ median RTT by more than 10 %, but none of its ratio to bare (``docs/measuring.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,14 +22,12 @@ from emu.measure.metrics import METRICS
 from emu.measure.results import Stored
 from emu.measure.stats import LEVEL, Estimate, interval_entry
 from emu.measure.summary import REFERENCE, Cell, Summary, summarise
+from emu.measure.surroundings import SURROUNDINGS, differences
 from emu.measure.words import columns, differs, labs_text, ratio_text
 from emu.model import Scenario
 
 FORMAT = "emu-diff/1"
 DRAWS = 4000
-SAME = ("kernel", "cpu", "virtualisation", "ovs_version", "datapath", "sdn", "version", "revision")
-"""Of a run: what makes figures of two runs incomparable, or is what is being compared."""
-
 
 @dataclass(frozen=True)
 class Change:
@@ -73,14 +71,13 @@ class Difference:
     warnings: tuple[str, ...]
 
     def regressions(self, limit: float) -> list[Change]:
-        """What got worse by more than ``limit``. Of ``bare`` only where both runs have nothing else: it stands for the
-        machine, and for what all designs share."""
-        others = [change for change in self.changes if change.design != REFERENCE]
-        return [change for change in others or self.changes if change.is_regression(limit)]
+        """What got worse by more than ``limit``."""
+        return [change for change in _of_designs(self.changes) if change.is_regression(limit)]
 
-    def document(self) -> dict[str, Any]:
-        """As ``emu diff --json`` prints it."""
-        return {"format": FORMAT, "warnings": list(self.warnings), "changes": [_entry(c) for c in self.changes]}
+    def document(self, regressions: Collection[Change]) -> dict[str, Any]:
+        """As ``emu diff --json`` prints it. ``regressions``: those of the changes that fail."""
+        entries = [{**_entry(change), "regression": change in regressions} for change in self.changes]
+        return {"format": FORMAT, "warnings": list(self.warnings), "changes": entries, "regressions": len(regressions)}
 
 
 def compare_runs(a: Stored, b: Stored) -> Difference:
@@ -89,8 +86,15 @@ def compare_runs(a: Stored, b: Stored) -> Difference:
     shared = [key for key in before.cells if key in after.cells and METRICS[key[2]].is_cost]
     seed = int(a.run["seed"])
     changes = tuple(_change(before.cells[key], after.cells[key], seed) for key in shared)
-    warnings = (*_conditions(a.run, b.run), *_missing(before, after), *_doubts(before, after), *_of_bare(changes))
+    warnings = (*_conditions(a.run, b.run), *_missing(before, after), *_doubts(before, after), *_of_bare(changes),
+                *_unrelated(changes))
     return Difference(changes, warnings)
+
+
+def _of_designs(changes: Sequence[Change]) -> Sequence[Change]:
+    """The changes that are designs': of ``bare`` only where there is nothing else, for it stands for the machine, and
+    for what all designs share."""
+    return [change for change in changes if change.design != REFERENCE] or changes
 
 
 def _change(a: Cell, b: Cell, seed: int) -> Change:
@@ -122,7 +126,8 @@ def independent_ratio(values: NDArray[np.float64], reference: NDArray[np.float64
 
 def _conditions(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """What the runs' conditions have different, a sentence each."""
-    found = [f"{name} differs: {a.get(name)} in A, {b.get(name)} in B" for name in SAME if a.get(name) != b.get(name)]
+    surroundings = ({name: run.get(name) for name in SURROUNDINGS} for run in (a, b))
+    found = [f"{what} differs: {in_a} in A, {in_b} in B" for what, in_a, in_b in differences(*surroundings)]
     default = asdict(Scenario())  # a run of a version without an option had what is its default now
     asked_a, asked_b = ({**default, **run["scenario"]} for run in (a, b))
     found += [
@@ -172,6 +177,13 @@ def _of_bare(changes: Iterable[Change]) -> list[str]:
     ]
 
 
+def _unrelated(changes: Sequence[Change]) -> list[str]:
+    """That absolute figures decide, where they do."""
+    found = dict.fromkeys(change.spec for change in _of_designs(changes) if not change.of_ratio)
+    return [f"no ratio to {REFERENCE} in both runs of {', '.join(found)}: absolute figures decide there, and they"
+            " change by themselves from labs to labs (docs/measuring.md)"] if found else []
+
+
 def _doubts(a: Summary, b: Summary) -> list[str]:
     return [
         f"{name} is not trusted: {reason.text}" for name, run in (("A", a), ("B", b)) for reason in run.verdict.reasons
@@ -190,6 +202,7 @@ def _entry(change: Change) -> dict[str, Any]:
         "b": change.after,
         "change": {"value": change.change.value, **interval_entry(change.change)},
         "shown": differs(change.judged),
+        "judged": "ratio" if change.of_ratio else "absolute",
     }
     if change.of_ratio:
         entry["change_of_ratio_to_bare"] = {"value": change.of_ratio.value, **interval_entry(change.of_ratio)}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emu.errors import UsageError
 from emu.measure.blocks import Trial
 from emu.measure.results import ResultFolder, Sample, Stored
+from emu.measure.sequential import NOT_BEGUN
+from emu.measure.surroundings import SURROUNDINGS, differences
 from emu.measure.verdict import was_interrupted
 
 PLANNED = ("scenario", "profile", "workloads", "precision", "fresh_labs")
 """Of ``run.json``: what has to be asked for again as it was."""
-SURROUNDINGS = ("kernel", "cpu", "cpus", "virtualisation", "ovs_version", "datapath", "sdn", "root", "offloads",
-                "sysctls", "tools", "version", "revision")  # fmt: skip
+FOUND = (*SURROUNDINGS, "offloads", "sysctls")
 """What has to be found again as it was."""
 
 
@@ -24,7 +24,7 @@ def check_interrupted(stored: Stored, asked: Mapping[str, Any], specs: Sequence[
     if not was_interrupted(stored.run):
         raise UsageError(f"the run in {stored.path} was not interrupted: there is nothing to resume")
     goal = stored.run.get("precision")
-    before = {**stored.run, "precision": goal and {**goal, "blocks": None}}  # nobody asked for the blocks it took
+    before = {**stored.run, "precision": goal and {**goal, **NOT_BEGUN}}  # nobody asked for how far it came
     problems = _problems(before, asked, PLANNED)
     designs = [design["spec"] for design in stored.run["designs"]]
     if designs != list(specs):
@@ -45,7 +45,7 @@ def go_on(stored: Stored, now: Mapping[str, Any], trials: Sequence[Trial],
     fresh = stored.run.get("fresh_labs")
     kept = [sample for sample in stored.samples if last and not (
         sample.block == last.block if fresh else sample.trial == last.trial)]
-    problems = _problems(stored.run, now, SURROUNDINGS)
+    problems = _problems(stored.run, now, FOUND)
     if not all(_is_of(sample, trials) for sample in kept):
         problems.append(f"--resume: {stored.path}/samples.jsonl is of another plan of trials than this version makes")
     if problems:
@@ -62,20 +62,6 @@ def go_on(stored: Stored, now: Mapping[str, Any], trials: Sequence[Trial],
 def _problems(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     found = differences({key: before.get(key) for key in keys}, {key: now.get(key) for key in keys})
     return [changed(*difference) for difference in found]
-
-
-def differences(before: object, now: object) -> Iterator[tuple[str, Any, Any]]:
-    """What differs between two values as JSON has them: where, as in ``sysctls: ctr-1: net.ipv4.ip_forward``, and what
-    is there in either."""
-    yield from _differences(json.loads(json.dumps(before)), json.loads(json.dumps(now)), "")
-
-
-def _differences(before: object, now: object, where: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for part in {**before, **now}:
-            yield from _differences(before.get(part), now.get(part), f"{where}: {part}" if where else part)
-    elif before != now:
-        yield where, before, now
 
 
 def changed(what: str, before: object, now: object) -> str:

@@ -7,11 +7,13 @@ made at a level at which, stopping included, they cover 93 to 97 % (``tests/unit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
 
 GROWTH = 1.25
+NOT_BEGUN: Mapping[str, Any] = {"blocks": None, "until": None, "took_s": 0.0}
 UNREACHED = "intervals did not become as narrow as asked for (--precision) in the time there was"
 
 
@@ -24,8 +26,9 @@ class Goal:
     limit_s: float
 
     def entry(self) -> dict[str, Any]:
-        """This goal in ``run.json``, where ``blocks`` tells how many there were in the end."""
-        return {**asdict(self), "blocks": None}
+        """This goal in ``run.json``, where ``blocks`` tells how many there were at the last look and ``until``
+        how many there will be at the next, and ``took_s`` how long blocks have taken so far."""
+        return {**asdict(self), **NOT_BEGUN}
 
 
 def next_look(blocks: int, affordable: int) -> int:

@@ -35,6 +35,9 @@ INCAST = "incast"
 LOSS_EXPLAINS = 1e-4
 """How often links that lose just what was asked leave more trials unanswered than is put down to them."""
 
+LOSSY = ("bw", "loss", "jitter")
+"""Of links: what has segments sent again by itself. A queue fills, frames are lost, or come in another order."""
+
 STREAMS = ("tcp_stream", "udp_stream", "rr_under_load", INCAST)
 """Workloads that send in bursts."""
 
@@ -91,7 +94,6 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
     tunnels = {lab["spec"]: frozenset(lab.get("tunnels", ())) for lab in labs}
     asked_offload = run["scenario"].get("offload", "off") == "on"
     failed, unlucky = _failures(run, samples)
-    asked_losses = any(run["scenario"].get(name) for name in ("bw", "loss", "links"))
     reasons = (
         *([Reason(INTERRUPTED, "interrupted")] if was_interrupted(run) else []),
         *_too_few_blocks(samples, list(facts), run["workloads"], planned_blocks(run)),
@@ -101,13 +103,19 @@ def judge(run: Mapping[str, Any], samples: Sequence[Sample], medians: Mapping[tu
         *_other_offloads(facts, tunnels, asked_offload),
         *(Reason(f"{spec}: {len(errors)} controller errors, the first: {errors[0]}", "controller errors", spec)
           for spec, errors in run["controller_errors"].items() if errors),
-        *([] if asked_losses else [*_drops(medians), *_uneven_drops(medians)]),
+        *([] if _are_to_drop(run["scenario"]) else [*_drops(medians), *_uneven_drops(medians)]),
         *([] if asked_offload else _super_packets(facts, medians)),
         *_small_buffers(facts, run["workloads"]),
         *(Reason(text, "other links", spec) for spec, text in link_faults(run)),
         *found,
     )
     return Verdict(reasons, (*_notes(run, facts, tunnels, torn), *unlucky, *noted))
+
+
+def _are_to_drop(scenario: Mapping[str, Any]) -> bool:
+    """Whether a scenario asks for links over which segments are sent again."""
+    shapes = [scenario, *(scenario.get("links") or {}).values()]
+    return any(shape.get(name) for shape in shapes for name in LOSSY)
 
 
 def measured_labs(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:

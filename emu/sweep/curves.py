@@ -13,14 +13,11 @@ from typing import Any
 from emu.measure.figures import Subject
 from emu.measure.results import CSV_FIELDS, csv_text, flat, read_folder
 from emu.measure.summary import REFERENCE, Cell, summarise
+from emu.measure.surroundings import SURROUNDINGS
 from emu.measure.words import COSTS, QUESTIONS, UNTRUSTED, Question, claim, differs, number
 from emu.measure.workloads import parse_workload
 from emu.sweep.axes import Axis, Value, Variant, axes_of, variants_of
 from emu.sweep.document import read_document
-
-SURROUNDINGS = ("kernel", "cpu", "cpus", "virtualisation", "ovs_version", "datapath", "sdn", "root", "tools", "version",
-                "revision")  # fmt: skip
-"""Of ``run.json``: what is to be the same at all points, unless it is swept."""
 
 
 @dataclass(frozen=True)

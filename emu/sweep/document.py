@@ -9,7 +9,8 @@ from typing import Any
 
 from emu import __version__
 from emu.errors import UsageError
-from emu.measure.resume import changed, differences
+from emu.measure.resume import changed
+from emu.measure.surroundings import differences
 from emu.sweep.axes import Sweep
 
 FORMAT, FILE = "emu-sweep/1", "sweep.json"

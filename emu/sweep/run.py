@@ -85,7 +85,7 @@ def _measure(sweep: Sweep, folder: OutputFolder, document: dict[str, Any], argv:
     todo = [point for point in points if not _is_measured(folder.path / point.name)]
     for point in points:
         if point not in todo:
-            entries[point.name]["state"] = MEASURED
+            entries[point.name].update(state=MEASURED, error=None)
     workloads = [parse_workload(name) for name in sweep.workloads]
     expected_s = {point.name: expected_run_s(sweep.designs, point.scenario, workloads, sweep.profile) for point in todo}
     progress.say(_plan_text(sweep, sum(expected_s.values()), len(todo)))
@@ -102,7 +102,10 @@ def _measure(sweep: Sweep, folder: OutputFolder, document: dict[str, Any], argv:
             asked = comparison_of(plans_of(sweep, point), sweep.workloads, sweep.profile.name, path,
                                   resume=_has_begun(path))
             compare(asked, argv, progress)
-            entry["state"] = MEASURED
+            entry.update(state=MEASURED, error=None)
+        except UsageError as error:
+            raise UsageError(*(f"{path}: {problem}" for problem in error.problems),
+                             f"remove {path} to have it measured anew, or go on where it was begun") from error
         except LabError as error:
             entry.update(state=FAILED, error=str(error))
             progress.say(f"failed: {error}")

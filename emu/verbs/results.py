@@ -111,7 +111,7 @@ def diff(arguments: Arguments) -> int:
     difference = compare_runs(*runs)
     regressions = [] if limit is None else difference.regressions(limit)
     if arguments.json:
-        print(json.dumps({**difference.document(), "regressions": len(regressions)}, indent=1))
+        print(json.dumps(difference.document(regressions), indent=1))
     else:
         print(render(difference, regressions))
     if not difference.changes:

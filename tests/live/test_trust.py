@@ -10,8 +10,9 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,12 @@ from emu.live.tree import enter
 from emu.measure import compare as comparing
 from emu.measure.asked import comparison_of
 from emu.measure.blocks import PROFILES, Profile
-from emu.measure.diff import compare_runs
+from emu.measure.diff import Difference, compare_runs
 from emu.measure.progress import Progress
 from emu.measure.results import Stored, read_folder
 from emu.measure.scripts import Lengths
 from emu.measure.summary import summarise
-from emu.measure.words import control_text
+from emu.measure.words import control_text, differs
 from emu.model import Scenario
 from tests.live.machine import our_labs
 
@@ -130,10 +131,31 @@ def test_every_run_beside_a_busy_program_is_flagged(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_no_run_on_a_quiet_machine_is_flagged(tmp_path: Path) -> None:
-    runs = [summarise(run_of(tmp_path / str(run), DESIGNS, WORKLOADS)) for run in range(RUNS)]
-    assert [reason.text for run in runs for reason in run.verdict.reasons] == []
-    assert all(run.control and "no difference shown" in control_text(run.control) for run in runs)
+def test_no_run_on_a_quiet_machine_is_flagged_and_no_two_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [run_of(tmp_path / str(run), DESIGNS, WORKLOADS) for run in range(RUNS)]
+    found = [summarise(run) for run in runs]
+    assert [reason.text for run in found for reason in run.verdict.reasons] == []
+    assert all(run.control and "no difference shown" in control_text(run.control) for run in found)
+    pairs = [compare_runs(*pair) for pair in combinations(runs, 2)]
+    with capsys.disabled():
+        print(*told_of_pairs(pairs), sep="\n")
+    assert [change for pair in pairs for change in pair.regressions(0.1) if change.metric == "rtt"] == []
+
+
+def told_of_pairs(pairs: Sequence[Difference]) -> Iterator[str]:
+    """In how many pairs of equal runs the round trip has changed, by figures and by ratios to bare."""
+    for limit in (0.0, 0.05, 0.1):
+        for design in DESIGNS:
+            of_design = [change for pair in pairs for change in pair.changes
+                         if (change.design, change.metric) == (design, "rtt")]
+            for what, estimates in (("median", [change.change for change in of_design]),
+                                    ("ratio to bare", [change.of_ratio for change in of_design if change.of_ratio])):
+                count = sum(differs(estimate) and abs(estimate.value - 1) > limit for estimate in estimates)
+                if estimates:
+                    yield (f"{design}: of {len(estimates)} pairs {count} show a change of the {what} of RTT"
+                           f" by more than {limit:.0%}")
 
 
 @pytest.mark.long

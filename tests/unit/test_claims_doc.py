@@ -17,7 +17,9 @@ from emu.errors import UsageError
 from emu.faults import fault_for
 from emu.measure.asked import comparison_of
 from emu.measure.results import read_folder
+from emu.measure.summary import REFERENCE as REFERENCE_DESIGN
 from emu.measure.summary import summarise
+from emu.measure.words import number, ratio_text
 from emu.measure.workloads import WORKLOADS
 from emu.model import Plan
 from emu.scenario import OPTIONS, read
@@ -148,3 +150,27 @@ def test_a_run_against_itself_is_told_as_b10_says() -> None:
     lines = [line for line in done.stdout.splitlines()[1:] if line and not line.startswith("beware")]
     assert lines
     assert all(line.endswith("no difference shown") for line in lines)
+
+
+README_COLUMNS = {
+    "round trip, µs": ("ping", "rtt", 1.0),
+    "requests, one connection, 1/s": ("tcp_rr", "rate", 1.0),
+    "one TCP stream, Gbit/s": ("tcp_stream", "throughput", 1e-9),
+    "HTTP, eight connections, 1/s": ("http", "rate", 1.0),
+    "first packet, cold caches, µs": ("first_packet", "latency", 1.0),
+}
+
+
+def test_the_figures_of_the_readme_are_those_of_the_committed_run() -> None:
+    summary = summarise(read_folder(REFERENCE))
+    cells = {(cell.design, cell.workload, cell.metric): cell for cell in summary.cells.values()}
+    rows = next(table for table in tables((CHECKOUT / "README.md").read_text(encoding="utf-8")) if len(table[0]) == 6)
+    assert [row[""] for row in rows] == list(DEFAULT_DESIGNS)
+    for row in rows:
+        for heading, (workload, metric, scale) in README_COLUMNS.items():
+            cell = cells[row[""], workload, metric]
+            told = number(cell.median.value * scale)
+            if cell.ratio and cell.design != REFERENCE_DESIGN:
+                told += f", \N{MULTIPLICATION SIGN} {ratio_text(cell.ratio)}"
+            assert row[heading] == told, (row[""], heading)
+    assert summary.verdict.trusted

@@ -92,6 +92,17 @@ def test_bare_is_judged_where_there_is_nothing_else(tmp_path: Path) -> None:
     b = run(tmp_path / "b", {("bare", "rtt"): 1.3}, names=["bare"])
     difference = compare_runs(read_folder(a), read_folder(b))
     assert [(c.design, c.metric) for c in difference.regressions(0.1)] == [("bare", "rtt")]
+    assert difference.warnings[-1].startswith("no ratio to bare in both runs of bare: ")
+
+
+def test_designs_without_bare_are_judged_by_absolute_figures_with_a_warning(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "a", names=["l2"]), run(tmp_path / "b", {("l2", "rtt"): 1.3}, names=["l2"])
+    done = emu_diff(str(a), str(b), "--fail-above", "10%")
+    assert done.returncode == 1
+    assert "beware: no ratio to bare in both runs of l2" in done.stdout
+    document = json.loads(emu_diff(str(a), str(b), "--json").stdout)
+    assert {entry["judged"] for entry in document["changes"]} == {"absolute"}
+    assert not any(entry["regression"] for entry in document["changes"])  # no limit was given
 
 
 def test_intervals_of_two_equal_runs_leave_out_1_about_as_seldom_as_they_say() -> None:
@@ -117,10 +128,14 @@ def test_what_makes_figures_incomparable_is_told(tmp_path: Path) -> None:
     a = run(tmp_path / "a")
     designs = run_json(DESIGNS)["designs"]
     designs[0]["facts"]["offloads"] = {"a": {"tso": True, "tx": False}}
-    b = run(tmp_path / "b", designs=designs, scenario=scenario, kernel="6.12.0", datapath="kernel")
+    b = run(tmp_path / "b", designs=designs, scenario=scenario, kernel="6.12.0", datapath="kernel", cpus=4,
+            root=False, tools={**run_json(DESIGNS)["tools"], "ping": "20240905"})
     warnings = "\n".join(compare_runs(read_folder(a), read_folder(b)).warnings)
     assert "kernel differs: 6.1.0 in A, 6.12.0 in B" in warnings
     assert "datapath differs: netdev in A, kernel in B" in warnings
+    assert "cpus differs: 2 in A, 4 in B" in warnings
+    assert "root differs: True in A, False in B" in warnings
+    assert "tools: ping differs: " in warnings
     assert "scenario: mtu is 1500 in A, 9000 in B" in warnings
     assert "offloads of bare differ: none in A, tso in B" in warnings
 
@@ -149,6 +164,8 @@ def test_the_command_fails_on_regressions_alone(tmp_path: Path) -> None:
     entry = next(e for e in document["changes"] if e["design"].startswith("l2") and e["metric"] == "rtt")
     assert entry["change"]["ci_low"] > 1
     assert entry["shown"] is True
+    assert entry["judged"] == "ratio"
+    assert [e for e in document["changes"] if e["regression"]] == [entry]
 
 
 def test_mistakes_are_told_at_once(tmp_path: Path) -> None:

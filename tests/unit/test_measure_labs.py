@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -322,22 +324,44 @@ def test_a_run_that_goes_on_measures_the_block_it_was_ended_in_anew(
     assert used == [(block, len(LABS)) for block in range(QUICK_BLOCKS)]  # a trial takes a second on this machine
 
 
-def test_a_run_with_a_goal_goes_on_after_its_first_look(
+@pytest.fixture
+def never_the_same(lab: type[MadeUpLab], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labs of which no ratio is ever known well enough."""
+    monkeypatch.setattr(lab, "pinged", lambda self, argv: pings(argv, f"1.{self.set}{len(self.plan.design)}"))
+
+
+def looks(log: io.StringIO) -> list[str]:
+    return re.findall(r"^(\d+) blocks: ", log.getvalue(), re.MULTILINE)
+
+
+@pytest.mark.usefixtures("never_the_same")
+@pytest.mark.parametrize(("ended_in", "rest"), [(2, ["6", "8", "10", "13"]), (7, ["8", "10", "13"]), (12, ["13"])])
+def test_a_run_with_a_goal_goes_on_to_the_looks_it_had_not_come_to(
+    tmp_path: Path, lab: type[MadeUpLab], monkeypatch: pytest.MonkeyPatch, ended_in: int, rest: list[str]
+) -> None:
+    out, options = tmp_path / "out", {"goal": Goal(1e-9, 600)}
+    monkeypatch.setattr(comparing, "MOST_BLOCKS", 13)
+    interrupt_at(lab, ended_in, monkeypatch, out, **options)
+    stored = measure(out, log := io.StringIO(), resume=True, **options)
+    assert looks(log) == rest
+    assert stored.run["precision"]["blocks"] == 13
+    assert {sample.block for sample in stored.samples} == set(range(13))
+    assert lab.events.count("measured 13") == len(LABS)  # one block was measured twice
+
+
+@pytest.mark.usefixtures("never_the_same")
+def test_the_time_a_run_took_before_it_was_ended_counts(
     tmp_path: Path, lab: type[MadeUpLab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    most, options = QUICK_BLOCKS + 2, {"goal": Goal(1e-9, 600)}
-
-    def pinged(self: MadeUpLab, argv: Sequence[str]) -> Completed:
-        return pings(argv, f"1.{self.set}{len(self.plan.design)}")
-
-    monkeypatch.setattr(lab, "pinged", pinged)
-    monkeypatch.setattr(comparing, "MOST_BLOCKS", most)
-    interrupt_at(lab, most - 1, monkeypatch, tmp_path / "out", **options)
-    assert read_folder(tmp_path / "out").run["precision"]["blocks"] == QUICK_BLOCKS
-    stored = measure(tmp_path / "out", resume=True, **options)
-    assert stored.run["precision"]["blocks"] == most
-    assert {sample.block for sample in stored.samples} == set(range(most))
-    assert lab.events.count(f"measured {most}") == len(LABS)
+    out, options = tmp_path / "out", {"goal": Goal(1e-9, 600)}
+    interrupt_at(lab, 7, monkeypatch, out, **options)
+    run = json.loads((out / "run.json").read_text())
+    assert run["precision"]["took_s"] > 0
+    run["precision"]["took_s"] = 600
+    (out / "run.json").write_text(json.dumps(run))
+    stored = measure(out, log := io.StringIO(), resume=True, **options)
+    assert looks(log) == ["8"]
+    assert stored.run["precision"]["blocks"] == 8
 
 
 def test_the_time_that_is_left_is_that_for_labs_too(

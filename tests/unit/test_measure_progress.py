@@ -122,7 +122,7 @@ def told(tmp_path: Path, terminal: bool, seconds_a_step: float) -> list[str]:
     asked = comparison_of(plans, ["ping", "http"], "quick", tmp_path / "out")
     trials = plan_trials(list(benches), list(asked.workloads), 8, seed=1)
     run = {"designs": [{"spec": name, "facts": {}} for name in benches], "usage": [], "unlike_labs": [],
-           "controller_errors": {}}
+           "precision": None, "controller_errors": {}}
     Measuring(asked, Labs(plans, fresh=False), ResultFolder.create(asked.out),
             Progress(stream, lambda: next(clock) * seconds_a_step), benches, run, Tally()).measure(trials)
     return stream.getvalue().split("\r\x1b[K" if terminal else "\n")

@@ -58,11 +58,17 @@ def test_drops_and_super_packets_are_reasons(tmp_path: Path, changed: dict[str, 
     assert "l2" in reason
 
 
-@pytest.mark.parametrize("shaped", [{"bw": 50.0}, {"loss": 1.0}, {"links": {"node-c": {"loss": 1.0}}}])
-def test_drops_on_links_that_were_to_drop_are_no_reason(tmp_path: Path, shaped: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("shaped", "are_no_reason"),
+    [({"bw": 50.0}, True), ({"loss": 1.0}, True), ({"jitter": 0.5, "delay": 2.0}, True), ({"delay": 2.0}, False),
+     ({"links": {"node-c": {"loss": 1.0}}}, True), ({"links": {"node-c": {"delay": 5.0}}}, False)],
+)
+def test_drops_are_no_reason_only_on_links_that_make_them(
+    tmp_path: Path, shaped: dict[str, object], are_no_reason: bool
+) -> None:
     run = run_json(DESIGNS)
     run["scenario"] |= shaped
-    assert verdict_of(tmp_path, run, retransmits=0.02) == []
+    assert (verdict_of(tmp_path, run, retransmits=0.02) == []) == are_no_reason
 
 
 def test_super_packets_are_expected_with_offloads_on(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from emu.cli import main
-from emu.errors import LabError, MissingError
+from emu.errors import LabError, MissingError, UsageError
 from emu.measure import compare as comparing
 from emu.measure.asked import Comparison
 from emu.measure.running import LabDied
@@ -130,6 +130,22 @@ def test_a_point_whose_lab_fails_is_told_and_the_others_go_on(
     assert main(["sweep", str(file), "--out", str(out), "--resume"]) == 0
     assert measuring.asked == [("mtu=4000", False)]
     assert set(states(out).values()) == {"measured"}
+    assert [point["error"] for point in json.loads((out / "sweep.json").read_text())["points"]] == [None] * 3
+
+
+def test_a_point_begun_in_other_surroundings_is_named_with_what_to_do(
+    file: Path, tmp_path: Path, begin: Callable[..., Measuring], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(out: Path) -> None:
+        raise UsageError("--resume: kernel was 6.1 when the run began and is 6.12 now", "--resume: sdn was ryu")
+
+    out = tmp_path / "out"
+    begin(mtu_4000=refuse)
+    assert main(["sweep", str(file), "--out", str(out)]) == 2
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")] == [
+        f"emu: {out}/mtu=4000: --resume: kernel was 6.1 when the run began and is 6.12 now",
+        f"emu: {out}/mtu=4000: --resume: sdn was ryu",
+        f"emu: remove {out}/mtu=4000 to have it measured anew, or go on where it was begun"]
 
 
 def test_an_interrupted_sweep_goes_on_with_the_point_it_was_ended_in(
