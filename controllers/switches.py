@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers import status
-from controllers.encoding import message
+from controllers.encoding import barrier, message
 from controllers.framework import (
     CONFIG,
     DEAD,
@@ -60,6 +60,7 @@ from controllers.plan import Control, parse
 ANSWER_DEADLINE_S = 10.0
 # Errors beyond this many are counted, not kept: a fault in every packet must not fill the memory.
 ERRORS_KEPT = 1000
+XID_MAX = 0xFFFFFFFF
 # Both time-outs of a flow (OpenFlow 1.3.5, A.4.3).
 _TIMED_OUT = (0, 1)
 
@@ -85,6 +86,7 @@ class Switches(App):
         self._datapaths: dict[int, Any] = {}
         self._synchronised: set[int] = set()
         self.deciding = hub.Semaphore(1)
+        self._xid = 0  # of the last message; what frameworks say themselves has others, and no answer that we wait for
         self._found: dict[int, list[Found]] = {}  # what a switch told of its flows when it connected
         self._epochs: dict[int, int] = {}  # drawn at random for each connection: its flows bear it, older ones another
         self._told: dict[tuple[int, int], list[Found]] = {}  # (dpid, xid) -> what an answer holds so far
@@ -107,9 +109,16 @@ class Switches(App):
         datapath = self._datapaths.get(dpid)
         if datapath is None:
             return
+        made = []
         for item in messages:
             self.counters["packet_out" if isinstance(item, Send | Resubmit) else "flow_mod"] += 1
-            datapath.send_msg(message(datapath, item, self._epochs[dpid]))
+            made.append(message(item, self._epochs[dpid], self._next_xid()))
+        if made:
+            datapath.send(b"".join(made))
+
+    def _next_xid(self) -> int:
+        self._xid = self._xid + 1 & XID_MAX
+        return self._xid
 
     def repeat(self, period_s: float, dpid: int, decide: Callable[[float], Iterable[Message]]) -> None:
         """From now on send a switch, whenever a period is over and it is connected, what `decide(now_s)` returns."""
@@ -204,11 +213,10 @@ class Switches(App):
         return answer
 
     def _ask(self, dpid: int, question: Message | None, then: Callable[[Any], None]) -> None:
-        datapath = self._datapaths[dpid]
-        barrier = datapath.ofproto_parser.OFPBarrierRequest
-        request = barrier(datapath) if question is None else message(datapath, question, self._epochs[dpid])
-        self._questions[dpid, datapath.set_xid(request)] = then
-        datapath.send_msg(request)
+        xid = self._next_xid()
+        self._questions[dpid, xid] = then
+        request = barrier(xid) if question is None else message(question, self._epochs[dpid], xid)
+        self._datapaths[dpid].send(request)
 
     def _connected(self, dpid: int, datapath: Any) -> None:
         """Have the switch tell what earlier connections left there, and add what is planned.

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from controllers import answering, guarding, learning, resolving, routing
-from controllers.encoding import message
+from controllers.encoding import barrier, message
 from controllers.framework import choose, guarded
 from controllers.pipeline import (
     Add,
@@ -42,7 +42,7 @@ from controllers.status import respond
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTROLLERS = REPOSITORY / "controllers"
 
-EPOCH = 0x12345678
+EPOCH, XID = 0x12345678, 0x9ABCDEF0
 NEIGHBOR = Neighbor("192.168.1.1", "12:22:33:44:55:01", 1)
 GATEWAY = Gateway(
     "192.168.0.1",
@@ -64,17 +64,15 @@ FLOWS = [
     *routing.flows(replace(GATEWAY, speaker=3)),
     routing.spread_flow(GATEWAY, IPv4Network("10.0.9.0/24"), [1], Cookie(Owner.L3_GATEWAY, Kind.ROUTE)),
 ]
-MESSAGES: list[Message] = [
+FLOW_MODS: list[Add | Delete | DeleteAll] = [
     *(Add(flow) for flow in FLOWS),
     Delete(FLOWS[-1]),
     DeleteAll(Owner.L2_SWITCH, Kind.LEARNED),
     DeleteAll(Owner.L3_GATEWAY),
-    Count(Owner.L3_GATEWAY, Kind.SPOOFED),
     DeleteAll(Owner.L3_GATEWAY, epoch=EPOCH),
-    Read(Owner.PROXY_ARP),
-    Send(3, b"frame"),
-    Resubmit(3, b"frame"),
 ]
+OTHERS: list[Message] = [
+    Send(3, b"frame"), Resubmit(3, b"frame"), Count(Owner.L3_GATEWAY, Kind.SPOOFED), Read(Owner.PROXY_ARP)]
 
 
 def datapath(package: str) -> Any:
@@ -83,55 +81,82 @@ def datapath(package: str) -> Any:
     return protocol.ProtocolDesc(version=4)
 
 
-def encoded(package: str) -> list[bytes]:
-    target, result = datapath(package), []
-    for item in MESSAGES:
-        made = message(target, item, EPOCH)
-        made.set_xid(1)
-        made.serialize()
-        result.append(bytes(made.buf))
-    return result
-
-
-def test_both_frameworks_write_the_same_bytes() -> None:
-    assert encoded("ryu") == encoded("os_ken")
+def read_back(package: str, item: Message) -> tuple[bytes, Any]:
+    """A message's bytes, and what a framework reads in them."""
+    parser = importlib.import_module(f"{package}.ofproto.ofproto_parser")
+    data = message(item, EPOCH, XID)
+    version, kind, length, xid = parser.header(data)
+    assert (version, length, xid) == (4, len(data), XID)
+    return data, parser.msg(datapath(package), version, kind, length, xid, data)
 
 
 @pytest.mark.parametrize("package", ["ryu", "os_ken"])
-def test_flows_are_read_back_as_they_were_meant(package: str) -> None:
+@pytest.mark.parametrize("item", FLOW_MODS)
+def test_a_framework_reads_a_flow_and_would_write_it_so(package: str, item: Add | Delete | DeleteAll) -> None:
+    data, read = read_back(package, item)
+    read.serialize()
+    assert bytes(read.buf) == data
+
+
+@pytest.mark.parametrize("package", ["ryu", "os_ken"])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_flows_are_read_back_as_they_were_meant(package: str, flow: Flow) -> None:
+    _, read = read_back(package, Add(flow))
+    ofproto = datapath(package).ofproto
+    assert (read.table_id, read.priority, read.cookie) == (flow.table, flow.priority, flow.cookie.value | EPOCH)
+    expected = {name: value for name, value in flow.match if value != ("0.0.0.0", "0.0.0.0")}
+    assert dict(read.match.items()) == expected
+    assert read.idle_timeout == flow.idle_timeout_s
+    assert read.flags == (ofproto.OFPFF_SEND_FLOW_REM if flow.idle_timeout_s else 0)
+    assert len(read.instructions) == sum((bool(flow.actions), flow.metadata is not None, flow.goto is not None))
+
+
+def written(package: str) -> list[bytes]:
+    """What a framework writes for ``OTHERS``, which are for switches to read."""
     target = datapath(package)
-    parser = importlib.import_module(f"{package}.ofproto.ofproto_parser")
-    for flow, data in zip(FLOWS, encoded(package), strict=False):
-        read = parser.msg(target, 4, data[1], len(data), 1, data)
-        assert (read.table_id, read.priority, read.cookie) == (flow.table, flow.priority, flow.cookie.value | EPOCH)
-        expected = {name: value for name, value in flow.match if value != ("0.0.0.0", "0.0.0.0")}
-        assert {name: read.match[name] for name, _ in read.match.items()}.keys() == expected.keys()
-        assert read.idle_timeout == flow.idle_timeout_s
-        assert read.flags == (target.ofproto.OFPFF_SEND_FLOW_REM if flow.idle_timeout_s else 0)
-        assert len(read.instructions) == sum((bool(flow.actions), flow.metadata is not None, flow.goto is not None))
+    ofproto, parser = target.ofproto, target.ofproto_parser
+
+    def packet_out(in_port: int, port: int) -> Any:
+        return parser.OFPPacketOut(datapath=target, buffer_id=ofproto.OFP_NO_BUFFER, in_port=in_port,
+                                   actions=[parser.OFPActionOutput(port)], data=b"frame")
+
+    everywhere = (ofproto.OFPTT_ALL, ofproto.OFPP_ANY, ofproto.OFPG_ANY)
+    count, read = DeleteAll(Owner.L3_GATEWAY, Kind.SPOOFED), DeleteAll(Owner.PROXY_ARP)
+    made = [
+        packet_out(ofproto.OFPP_CONTROLLER, 3),
+        packet_out(3, ofproto.OFPP_TABLE),
+        parser.OFPAggregateStatsRequest(target, 0, *everywhere, *count.cookie, parser.OFPMatch()),
+        parser.OFPFlowStatsRequest(target, 0, *everywhere, *read.cookie, parser.OFPMatch()),
+        parser.OFPBarrierRequest(target),
+    ]
+    for each in made:
+        each.set_xid(XID)
+        each.serialize()
+    return [bytes(each.buf) for each in made]
+
+
+@pytest.mark.parametrize("package", ["ryu", "os_ken"])
+def test_other_messages_are_those_that_a_framework_writes(package: str) -> None:
+    assert [*(message(item, EPOCH, XID) for item in OTHERS), barrier(XID)] == written(package)
 
 
 def test_the_check_of_a_size_is_written_as_open_vswitch_reads_it() -> None:
-    made = message(datapath("os_ken"), Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (CheckLarger(1314),))), 0)
-    made.set_xid(1)
-    made.serialize()
+    made = message(Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (CheckLarger(1314),))), 0, XID)
     # Read with Open vSwitch 3.1: ovs-ofctl parse-actions OpenFlow13 prints check_pkt_larger(1314)->NXM_NX_REG0[0].
-    assert bytes.fromhex("ffff 0018 00002320 0031 0522 0000 00010004 000000000000") in bytes(made.buf)
+    assert bytes.fromhex("ffff 0018 00002320 0031 0522 0000 00010004 000000000000") in made
 
 
 def test_the_spreading_of_flows_is_written_as_open_vswitch_reads_it() -> None:
-    made = message(datapath("os_ken"), Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (Spread((1, 0xFEFF, 3)),))), 0)
-    made.set_xid(1)
-    made.serialize()
+    made = message(Add(Flow(3, 1, match(), Cookie(Owner.L3_GATEWAY), (Spread((1, 0xFEFF, 3)),))), 0, XID)
     # Read with Open vSwitch 3.1: ovs-ofctl parse-actions OpenFlow13 prints
     # bundle_load(symmetric_l3l4+udp,0,hrw,ofport,NXM_NX_REG1[],members:1,65279,3).
     action = "ffff 0028 00002320 000d 0001 0003 0000 00000002 0003 001f 00010204 00000000 0001 feff 0003 0000"
-    assert bytes.fromhex(action) in bytes(made.buf)
+    assert bytes.fromhex(action) in made
 
 
 @pytest.mark.parametrize("package", ["ryu", "os_ken"])
 def test_a_delete_of_one_kind_spares_the_others(package: str) -> None:
-    made = message(datapath(package), DeleteAll(Owner.L2_SWITCH, Kind.LEARNED), EPOCH)
+    _, made = read_back(package, DeleteAll(Owner.L2_SWITCH, Kind.LEARNED))
     chosen = {
         cookie
         for cookie in (Cookie(owner, kind) for owner in Owner for kind in Kind)
@@ -142,7 +167,7 @@ def test_a_delete_of_one_kind_spares_the_others(package: str) -> None:
 
 @pytest.mark.parametrize("package", ["ryu", "os_ken"])
 def test_a_delete_of_one_epoch_spares_the_others(package: str) -> None:
-    made = message(datapath(package), DeleteAll(Owner.L2_SWITCH, epoch=EPOCH), 7)
+    _, made = read_back(package, DeleteAll(Owner.L2_SWITCH, epoch=EPOCH))
     chosen = {
         (owner, epoch)
         for owner in Owner
