@@ -245,7 +245,9 @@ def next_hop_flows(gateway: Gateway, neighbor: Neighbor, hop: int, mac: str, coo
 
 
 def _egress_mtu(gateway: Gateway, hop: int) -> int | None:
-    """The MTU on the way to a next hop, by its number."""
+    """The MTU on the way to a next hop, by its number; ``None`` where the links' own holds, or there is no such hop."""
+    if not 0 < hop <= len(gateway.neighbors):
+        return None
     return {mtu.port: mtu.mtu for mtu in gateway.egress_mtus}.get(gateway.neighbors[hop - 1].port)
 
 
@@ -286,7 +288,7 @@ def answer(gateway: Gateway, limit: TokenBucket, packet: PacketIn, now_s: float)
     ICMP errors obey RFC 1812 (see `wire.may_be_told`) and the limit; a token is taken only for an error that is sent.
     """
     kind, frame = packet.kind, packet.frame
-    mtu = 0
+    mtu: int | None = 0
     if kind is Kind.TO_GATEWAY:
         ip = parse_ipv4(frame)
         if ip is None or ip.dst != gateway.ip:
@@ -295,9 +297,9 @@ def answer(gateway: Gateway, limit: TokenBucket, packet: PacketIn, now_s: float)
             reply = echo_reply(frame, gateway.mac)
             return None if reply is None else Send(packet.in_port, reply)
     elif kind is Kind.TOO_LARGE:
-        mtu = _egress_mtu(gateway, packet.metadata) or 0
+        mtu = _egress_mtu(gateway, packet.metadata)
     said = _ERRORS.get(kind)
-    error = None if said is None else icmp_error(frame, *said, gateway.mac, gateway.ip, mtu)
+    error = None if said is None or mtu is None else icmp_error(frame, *said, gateway.mac, gateway.ip, mtu)
     return Send(packet.in_port, error) if error is not None and limit.take(now_s) else None
 
 

@@ -1,0 +1,125 @@
+"""100,000 mutated frames through the controllers, as a switch would hand them over: nothing escapes, nothing hangs, and
+memory does not grow. ``tests/data/frames.txt`` has the frames of real labs that they are made from."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from controllers.pipeline import Cookie, Kind, Owner
+from controllers.wire import ETHERNET_BYTES, checksum
+from emu.designs import plans_for
+from emu.live.controller import asked
+from emu.live.openflow import FLOW_MOD, PACKET_OUT, Switch, packet_in
+from emu.live.process import wait_until
+from emu.model import Plan, Scenario
+from tests.live.machine import CHECKOUT
+
+FRAMES = [bytes.fromhex(line) for line in (CHECKOUT / "tests/data/frames.txt").read_text().splitlines()
+          if not line.startswith("#")]
+ALL_FRAMES, BATCH = 100_000, 500
+WARM, MOST_GROWTH_BYTES = 0.4, 4 << 20
+"""Tables of stations and queues of packets are bounded, and full by then; what an interpreter's heap may take after."""
+DEADLINE_S = 600.0
+EDGES = (0, 1, 0x7F, 0x80, 0xFF)
+
+
+def mutated(generator: random.Random) -> bytes:
+    """A frame with bits turned, bytes set, parts cut out, doubled or those of another; half of them with an IPv4
+    checksum that is right, without which nothing reads on."""
+    frame = bytearray(generator.choice(FRAMES))
+    for _ in range(generator.randint(1, 4)):
+        at, end = sorted(generator.randrange(len(frame) + 1) for _ in range(2))
+        kind = generator.randrange(7)
+        if kind == 0 and at < len(frame):
+            frame[at] ^= 1 << generator.randrange(8)
+        elif kind == 1 and at < len(frame):
+            frame[at] = generator.choice(EDGES)
+        elif kind == 2:
+            del frame[at:end]
+        elif kind == 3:
+            frame[at:at] = frame[at:end]
+        elif kind == 4:
+            frame[at:] = generator.choice(FRAMES)[at:]
+        elif kind == 5:
+            del frame[generator.randrange(60):]
+        else:
+            frame[6:12] = generator.randbytes(6)
+    header = bytes(frame[ETHERNET_BYTES:ETHERNET_BYTES + 20])
+    if generator.random() < 0.5 and len(header) == 20:
+        struct.pack_into("!H", frame, ETHERNET_BYTES + 10, checksum(header[:10] + bytes(2) + header[12:]))
+    return bytes(frame)
+
+
+def handed_over(generator: random.Random, owners: tuple[Owner, ...]) -> bytes:
+    """A mutated frame as a switch hands it over: for flows of every kind, and for some that no application made."""
+    cookie = Cookie(generator.choice(owners), generator.choice(list(Kind))).value
+    return packet_in(
+        in_port=generator.choice((*range(8), 0xFFFFFFFE, generator.getrandbits(32))),
+        frame=mutated(generator),
+        cookie=cookie if generator.random() < 0.98 else generator.getrandbits(64),
+        metadata=generator.choice((*range(8), generator.getrandbits(64))),
+    )
+
+
+@contextmanager
+def controller(plan: Plan, sdn: str, folder: Path) -> Iterator[tuple[int, tuple[str, int], Path]]:
+    """The plan's controller by itself: its process number, where it listens, and its status socket."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = ("127.0.0.1", free.getsockname()[1])
+    file, status = folder / "plan.json", folder / "status"
+    file.write_text(plan.to_json())
+    argv = [sys.executable, "-m", "controllers", "--plan", str(file), "--status", str(status), "--sdn", sdn,
+            "--listen", f"{address[0]}:{address[1]}"]
+    log = folder / "log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(argv, cwd=CHECKOUT, stderr=said)
+    try:
+        wait_until("the controller to listen", lambda: b"listening" in log.read_bytes(), DEADLINE_S)
+        yield process.pid, address, status
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("sdn", ["ryu", "os-ken"])
+@pytest.mark.parametrize(
+    ("spec", "owners"),
+    [("l2:proxy_arp=controller", (Owner.L2_SWITCH, Owner.PROXY_ARP)),
+     ("routed:neighbors=arp,egress_mtu=1300", (Owner.L3_GATEWAY,))],
+)
+def test_mutated_frames_are_survived(spec: str, owners: tuple[Owner, ...], sdn: str, tmp_path: Path) -> None:
+    (plan,) = plans_for([spec], Scenario(), [])
+    frames, generator = ALL_FRAMES // 4, random.Random(f"{spec} {sdn}")
+    dpid = plan.control.dpid or 0
+    with controller(plan, sdn, tmp_path) as (pid, address, status), Switch(address, dpid) as switch:
+        wait_until("the controller to be ready", lambda: asked(status, "status")["ready"], DEADLINE_S)
+        before, warm_bytes = switch.received.copy(), 0
+        for sent in range(BATCH, frames + 1, BATCH):
+            switch.send(b"".join(handed_over(generator, owners) for _ in range(BATCH)))
+            if sent == frames * WARM:
+                warm_bytes = settled_bytes(pid, status, sent)
+        grown_bytes = settled_bytes(pid, status, frames) - warm_bytes
+        assert asked(status, "status")["errors"] == []
+        assert asked(status, "status")["ready"]
+        answers = switch.received - before
+    assert answers[PACKET_OUT] + answers[FLOW_MOD] > frames / 1000  # they came as far as to where decisions are made
+    assert grown_bytes <= MOST_GROWTH_BYTES
+
+
+def settled_bytes(pid: int, status: Path, handed: int) -> int:
+    """The controller's memory when it has seen so many frames."""
+    wait_until("the controller to have seen all frames",
+               lambda: asked(status, "status")["counters"]["packet_in"] == handed, DEADLINE_S)
+    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resident
