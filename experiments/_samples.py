@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -17,6 +18,7 @@ from emu.measure.metrics import Reading
 from emu.measure.parsers import BadOutput
 from emu.measure.plots import image
 from emu.measure.results import ResultFolder, Sample
+from emu.measure.stats import block_medians
 from emu.output import default_name, refuse_impossible
 
 if TYPE_CHECKING:
@@ -38,11 +40,24 @@ class Experiment:
             readings = measured(self, lab)
         except BadOutput as bad:
             error = str(bad)
+        self.keep(lab.plan.design, dict(lab.plan.params), workload, block, readings, error)
+
+    def keep(self, design: str, params: Mapping[str, str], workload: str, block: int, readings: Sequence[Reading],
+             error: str | None = None) -> None:
+        """Keep readings of what has no lab; none: a failed sample."""
         values = [(reading.metric, float(reading.value)) for reading in readings] or [(next(iter(self.units)), None)]
-        new = [Sample(lab.plan.design, dict(lab.plan.params), workload, metric, self.units[metric], block, 0,
-                      len(self.samples), value, error is None, error, time.time()) for metric, value in values]
+        new = [Sample(design, params, workload, metric, self.units[metric], block, 0, len(self.samples), value,
+                      error is None, error, time.time()) for metric, value in values]
         self.folder.add_samples(new)
         self.samples += new
+
+    def blocks(self, spec: str, workload: str, metric: str) -> dict[int, float]:
+        """The median of each block."""
+        found: dict[int, list[float]] = defaultdict(list)
+        for s in self.samples:
+            if s.value is not None and (s.spec, s.workload, s.metric) == (spec, workload, metric):
+                found[s.block].append(s.value)
+        return block_medians(found)
 
     def values(self, workload: str, metric: str, **params: str) -> list[float]:
         """All values of one kind, of labs with these parameters."""

@@ -9,7 +9,8 @@ A change that is announced leaves a path at every moment: nothing should be lost
 its connection; a node that falls silent by BFD, where it runs, else when the hold time is over. And where the last node
 withdraws, nothing is lost in silence: the gateway says that the net is unreachable.
 
-Then the size: how long from a node's announcing so many prefixes until all of them are in the gateway's flow table?
+Then the size: how long from a node's announcing so many prefixes until all of them are in the gateway's flow table? And
+how long does a controller that was killed take, from its start, to be in step with a switch that has them all?
 
     sudo experiments/convergence.py
     sudo experiments/convergence.py --prefixes 1000,10000 --hold 3
@@ -43,7 +44,8 @@ from emu.measure.progress import Progress
 from emu.measure.results import ResultFolder
 from emu.scenario import read
 
-UNITS = {"outage": "ms", "unreachable_after": "ms", "time_to_flows": "s", "time_to_kernel": "s"}
+UNITS = {"outage": "ms", "unreachable_after": "ms", "time_to_flows": "s", "time_to_kernel": "s",
+         "time_to_resync": "s"}
 PROBE_MS = 5
 CALM_S = 0.5
 TABLE_DEADLINE_S = 600.0
@@ -96,7 +98,8 @@ def converge(event: Event, experiment: Experiment, lab: Lab) -> list[Reading]:
 
 
 def fill(count: int, experiment: Experiment, lab: Lab) -> list[Reading]:
-    """The time from a node's announcing ``count`` prefixes until they are in the kernel's table, and in the switch."""
+    """The time from a node's announcing ``count`` prefixes until they are in the kernel's table, and in the switch; and
+    that which a controller takes from its start until the switch has what it wants, all of it being there already."""
     node = BgpNode(lab, "node-b")
     before = flow_count(lab)
     prefixes = [str(network) for _, network in zip(range(count), MANY.subnets(new_prefix=28), strict=False)]
@@ -106,9 +109,16 @@ def fill(count: int, experiment: Experiment, lab: Lab) -> list[Reading]:
     kernel_s = time.monotonic() - started_s
     wait_until(f"{count} routes in the switch", lambda: flow_count(lab) >= before + count, TABLE_DEADLINE_S)
     flows_s = time.monotonic() - started_s
+    lab.kill_controller()
+    started_s = time.monotonic()
+    lab.start_controller()
+    resync_s = time.monotonic() - started_s
+    if flow_count(lab) != before + count:
+        raise LabError(f"{flow_count(lab)} routes in the switch after the controller's start, not {before + count}")
     node.announce(())
     wait_until("the prefixes to be gone", lambda: flow_count(lab) == before, TABLE_DEADLINE_S)
-    return [Reading("time_to_kernel", kernel_s), Reading("time_to_flows", flows_s)]
+    return [Reading("time_to_kernel", kernel_s), Reading("time_to_flows", flows_s),
+            Reading("time_to_resync", resync_s)]
 
 
 def flow_count(lab: Lab) -> int:
@@ -145,10 +155,10 @@ def table(experiment: Experiment, counts: Sequence[int]) -> Iterator[str]:
         values = experiment.values(event.name, "outage" if event.leaves else "unreachable_after")
         yield (f"{event.name:<18}{len(values):>4}"
                + "".join(f"{quantile(values, q):>10.0f}" for q in (0.5, 0, 1)))
-    yield f"{'prefixes':<18}{'n':>4}{'kernel':>10}{'flows':>10}   s, medians"
+    yield f"{'prefixes':<18}{'n':>4}{'kernel':>10}{'flows':>10}{'resync':>10}   s, medians"
     for count in counts:
-        kernel, flows = (experiment.values(f"prefixes:{count}", f"time_to_{what}") for what in ("kernel", "flows"))
-        yield f"{count:<18}{len(flows):>4}{quantile(kernel, 0.5):>10.2f}{quantile(flows, 0.5):>10.2f}"
+        found = [experiment.values(f"prefixes:{count}", f"time_to_{what}") for what in ("kernel", "flows", "resync")]
+        yield f"{count:<18}{len(found[0]):>4}" + "".join(f"{quantile(values, 0.5):>10.2f}" for values in found)
 
 
 def arguments() -> tuple[argparse.Namespace, list[int], list[str]]:

@@ -88,6 +88,13 @@ class Switch:
                 if self._ended or not self._changed.wait(max(0.0, deadline - time.monotonic())):
                     raise ControllerLost(f"of {count} messages {sum(self.received[kind] for kind in kinds)} came")
 
+    def wait_idle(self, quiet_s: float = 0.3) -> None:
+        """Return when the controller has greeted, and then said nothing for so long."""
+        self.wait_for((FEATURES_REQUEST,), 1)
+        with self._changed:
+            while self._changed.wait(quiet_s):
+                pass
+
     def _read(self) -> None:
         pending = bytearray()
         try:

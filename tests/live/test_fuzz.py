@@ -121,5 +121,4 @@ def settled_bytes(pid: int, status: Path, handed: int) -> int:
     """The controller's memory when it has seen so many frames."""
     wait_until("the controller to have seen all frames",
                lambda: asked(status, "status")["counters"]["packet_in"] == handed, DEADLINE_S)
-    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return resident
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
