@@ -36,7 +36,7 @@ def _plan(words: tuple[Any, ...], given: dict[str, Any]) -> Plan:
     """The plan that a topology's words ask for; ``UsageError`` with every mistake."""
     problems = [f"deck takes KEY=VALUE, not '{word}'" for word in words]
     options = {key: value for key, value in given.items() if field_of(key) in BY_FIELD}
-    problems += [_ELSEWHERE[key] for key in options.keys() & _ELSEWHERE.keys()]
+    problems += [_ELSEWHERE[key] for key in options if key in _ELSEWHERE]
     scenario, mistakes = read({key: value for key, value in options.items() if key not in _ELSEWHERE})
     problems += mistakes
     params = [f"{key}={value}" for key, value in given.items() if key not in {*options, "design"}]
