@@ -73,10 +73,11 @@ class WideLab:
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         lock, self._lock = self._lock, None
-        try:
-            wide.remove()
-        finally:
-            wide.release(lock)
+        with plainly():
+            try:
+                wide.remove()
+            finally:
+                wide.release(lock)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

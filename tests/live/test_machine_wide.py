@@ -15,6 +15,7 @@ import pytest
 from emu.designs import parse_design, plans_for
 from emu.scenario import read
 from tests.live.apart import CHECKOUT
+from tests.live.machine import emu
 from tests.live.test_controllers_standalone import TREE
 
 DESIGNS = ("bare", "l2", "routed", "overlay", "hostgw")
@@ -113,3 +114,12 @@ def test_mistakes_are_all_told_before_anything_is_made() -> None:
     seen = play("refused", *cases)
     assert seen["answers"] == [{"status": 2, "said": said} for said in cases.values()]
     assert seen["after"] == seen["before"]
+
+
+def test_a_controller_is_refused_for_what_the_topology_refuses() -> None:
+    done = emu("controller", "routed:routes=bgp")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "write to this machine's own routing table" in done.stderr
+    done = emu("controller", "l2:proxy_arp=x", "--nodes", "1")
+    assert (done.returncode, done.stderr.splitlines()) == (2, [
+        "emu: --nodes 1: a lab has 2 nodes or more", "emu: l2: proxy_arp takes controller|switch|node, not 'x'"])
