@@ -158,5 +158,14 @@ def plan_problems(plan: Plan) -> list[str]:
     return problems
 
 
+def machine_wide_problems(plan: Plan) -> list[str]:
+    """Why a plan cannot be made real on the machine's own Open vSwitch; empty if it can."""
+    if plan.switch.own:
+        daemons = ", ".join(process.name for process in plan.switch.own.processes)
+        return [f"{plan.spec} runs {daemons} beside the switch, which would write to this machine's own routing table:"
+                " emu up has it in a lab of its own"]
+    return []
+
+
 def _twice(values: Iterable[object]) -> list[object]:
     return [value for value, count in Counter(values).items() if count > 1]

@@ -95,6 +95,10 @@ def parser() -> argparse.ArgumentParser:
     diff.add_argument("folder_b", type=Path, metavar="DIR_B")
     diff.add_argument("--fail-above", metavar="SHARE",
                       help="exit 1 if a ratio to bare (without one: a figure) got worse by more, as in 5%%")
+    controller = verb("controller", "run a design's controller by itself, for Mininet's own command with emu/mn.py")
+    controller.add_argument("design", metavar="DESIGN")
+    controller.add_argument("--listen", metavar="ADDRESS:PORT", default="127.0.0.1:6653",
+                            help="where switches connect (%(default)s)")
     labs = verb("labs", "list running labs")
     routes = verb("routes", "what the switch and the controller of a running lab go by: BGP sessions, routes, "
                   "next hops, ARP bindings, flows with their counters")
@@ -109,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
     verb("clean", "remove what this software left behind on this machine, and nothing else")
     for sub in (doctor, designs, check, diff, labs, routes):
         sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    for sub in (up, check, trace, guide, compare):
+    for sub in (up, check, trace, guide, compare, controller):
         _add_scenario(sub)
     return root
 

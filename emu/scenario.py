@@ -10,8 +10,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emu.checks import scenario_problems
 from emu.errors import UsageError
 from emu.model import Scenario, Shape
@@ -42,6 +40,8 @@ def _choice(name: str, help_text: str, *choices: str, unbuilt: tuple[str, ...] =
 
 def _links(value: Any) -> dict[str, dict[str, float]]:
     """Links by the name of their node, as YAML or as what YAML makes of it; ``ValueError`` if it is neither."""
+    import yaml  # see emu.yamlfile
+
     try:
         read = yaml.safe_load(value) if isinstance(value, str) else value
     except yaml.YAMLError:

@@ -1,12 +1,16 @@
-"""YAML files whose mistakes are told with their lines. Every mistake is collected; none hides another."""
+"""YAML files whose mistakes are told with their lines. Every mistake is collected; none hides another.
+
+PyYAML is loaded with the first file: a Python that reads none (Mininet's own command) need not have it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
+if TYPE_CHECKING:
+    import yaml
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class InFile:
     def entries(self, problems: list[str]) -> dict[str, InFile] | None:
         """The values of a mapping by their keys, each at its key's line; ``None`` of anything else. A key that is given
         twice, with ``-`` for ``_`` or not, is a problem more, and its last value counts."""
+        import yaml
+
         if not isinstance(self.node, yaml.MappingNode):
             return None
         found: dict[str, InFile] = {}
@@ -44,6 +50,8 @@ class InFile:
 
     def elements(self) -> list[InFile] | None:
         """The values of a list, each at its own line; ``None`` of anything else."""
+        import yaml
+
         if not isinstance(self.node, yaml.SequenceNode):
             return None
         return [InFile(node, self.file, node.start_mark.line + 1) for node in self.node.value]
@@ -54,6 +62,8 @@ def read_entries(path: Path, kind: str, holds: str, problems: list[str]) -> dict
 
     ``kind``: what such a file is called, as in ``scenario file``; ``holds``: what is in one, in words.
     """
+    import yaml
+
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         if root is None:
@@ -73,4 +83,6 @@ def read_entries(path: Path, kind: str, holds: str, problems: list[str]) -> dict
 
 
 def _value(node: yaml.Node) -> Any:
+    import yaml
+
     return yaml.SafeLoader("").construct_object(node, deep=True)

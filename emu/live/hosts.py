@@ -6,7 +6,9 @@ start. Here a node's shell starts when something first uses it; everything else 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
@@ -15,10 +17,9 @@ from mininet.link import Intf, Link
 from mininet.net import Mininet
 from mininet.node import Node, OVSSwitch
 
-from emu.live.linux import network_namespace
-from emu.live.namespaces import NAMESPACE_FOLDER, Namespace
+from emu.live.linux import NAMESPACE_FOLDER, network_namespace
 from emu.live.vswitch import BRIDGE
-from emu.model import Plan
+from emu.model import Machine, Plan
 
 # The first Mininet object would otherwise raise limits of the whole machine, and leave them so.
 Mininet.inited = True
@@ -56,29 +57,39 @@ class LazyShell:
 
 
 class LabHost(LazyShell, Node):
-    """A node or container: a Mininet node whose namespace was made by netlink."""
+    """A node or container: a Mininet node whose namespace was made by netlink and has its name in ``spaces``."""
 
-    def __init__(self, name: str, space: Namespace, address: str) -> None:
-        self._space = space
-        self._address = address
-        super().__init__(name, inNamespace=False)
+    def __init__(self, machine: Machine, spaces: Path) -> None:
+        self._space = spaces / machine.name
+        self._address = machine.address
+        super().__init__(machine.name, inNamespace=False)
         self.inNamespace = True
+        addresses = {item.device: item.address for item in reversed(machine.addresses)}
+        for device in sorted(machine.devices, key=lambda d: addresses.get(d.name) != machine.address):
+            LabInterface(device.name, self, device.mac, addresses.get(device.name))
 
     def _begin(self) -> None:
         self.inNamespace = False  # no new namespace: the shell inherits this thread's
-        with network_namespace(self._space.descriptor):
-            super()._begin()
+        space = os.open(self._space, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with network_namespace(space):
+                super()._begin()
+        finally:
+            os.close(space)
         self.inNamespace = True
 
     def popen(self, *args: Any, **kwargs: Any) -> Popen[str]:
         """A process in the node's namespace, with ``subprocess.Popen``'s own arguments."""
-        enter = ["nsenter", f"--net={NAMESPACE_FOLDER / self.name}", "--"]
+        enter = ["nsenter", f"--net={self._space}", "--"]
         process: Popen[str] = Node.popen(self, *args, **{"mncmd": enter, **kwargs})
         return process
 
     def IP(self, intf: Any = None) -> str:
         """The address of the plan."""
         return self._address
+
+    def configDefault(self, **params: Any) -> None:
+        """Nothing: all is configured, by the plan."""
 
 
 class LabSwitch(LazyShell, OVSSwitch):
@@ -103,11 +114,14 @@ class LabInterface(Intf):
 
 
 class LabLink(Link):
-    """A veth pair that exists."""
+    """A veth pair that exists, and is not Mininet's to delete."""
 
     def __init__(self, near: Intf, far: Intf) -> None:
         self.intf1, self.intf2 = near, far
         near.link = far.link = self
+
+    def stop(self) -> None:
+        """Nothing: it ends with its lab."""
 
 
 class LabCLI(CLI):
@@ -120,17 +134,14 @@ class LabCLI(CLI):
         """No history file in the user's home."""
 
 
-def mininet_of(plan: Plan, spaces: Mapping[str, Namespace]) -> Mininet:
+def mininet_of(plan: Plan) -> Mininet:
     """A Mininet network of everything in the plan."""
     net = Mininet(topo=None, build=False, controller=None)
     switch = LabSwitch(BRIDGE, dpid=f"{plan.switch.dpid:x}", inNamespace=False)
     net.switches.append(switch)
     net.nameToNode[BRIDGE] = switch
     for machine in plan.machines:
-        host = LabHost(machine.name, spaces[machine.name], machine.address)
-        addresses = {item.device: item.address for item in reversed(machine.addresses)}
-        for device in sorted(machine.devices, key=lambda d: addresses.get(d.name) != machine.address):
-            LabInterface(device.name, host, device.mac, addresses.get(device.name))
+        host = LabHost(machine, NAMESPACE_FOLDER)
         net.hosts.append(host)
         net.nameToNode[machine.name] = host
     for port in plan.switch.ports:

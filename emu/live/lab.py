@@ -118,7 +118,7 @@ class Lab:
             stack.enter_context(large_buffers())
             tree = self._starting = Tree(self.plan.spec, self._on_terminal)
             stack.callback(tree.end)
-            tree.request("build", plan=self.plan, datapath=datapath, sdn=sdn, netem="netem" in _machine().qdiscs)
+            tree.request("build", plan=self.plan, datapath=datapath, sdn=sdn, netem="netem" in this_machine().qdiscs)
             self._running = tree
             self._stack = stack.pop_all()
         return self
@@ -286,7 +286,8 @@ def _plan(design: str, options: Mapping[str, Any]) -> Plan:
 
 
 @cache
-def _machine() -> preflight.Machine:
+def this_machine() -> preflight.Machine:
+    """What this machine offers, looked at once."""
     return preflight.examine()
 
 
@@ -295,7 +296,7 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
 
     ``tools``: commands that are wanted besides those every lab needs.
     """
-    machine = _machine()
+    machine = this_machine()
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
     own = plan.switch.own.processes if plan.switch.own else ()

@@ -10,8 +10,12 @@ from pathlib import Path
 
 CAP_NET_RAW = 13
 CLONE_NEWNET = 0x40000000
+MNT_DETACH = 2
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
+
+NAMESPACE_FOLDER = Path("/run/netns")
+"""Where iproute2 keeps names of namespaces, so that ``ip netns exec NAME`` works inside a lab."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,6 +30,11 @@ def mount(source: str, target: str, fstype: str | None = None, flags: int = 0, o
     """mount(2). Raises ``OSError``."""
     encoded = [None if text is None else text.encode() for text in (source, target, fstype, options)]
     _check(_libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]), f"mount on {target}")
+
+
+def unmount(target: str) -> None:
+    """umount2(2); who is still using what was mounted there keeps it. Raises ``OSError``."""
+    _check(_libc.umount2(target.encode(), MNT_DETACH), f"umount of {target}")
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -17,11 +17,8 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from emu.errors import LabError
-from emu.live.linux import MS_BIND, mount, network_namespace, new_network_namespace
+from emu.live.linux import MS_BIND, NAMESPACE_FOLDER, mount, network_namespace, new_network_namespace
 from emu.model import Device, Machine, OwnPort, Plan
-
-NAMESPACE_FOLDER = Path("/run/netns")
-"""Where iproute2 keeps names of namespaces, so that ``ip netns exec NAME`` works inside a lab."""
 
 _LINK_SCOPE, _GLOBAL_SCOPE, _BOOT_PROTOCOL = 253, 0, 3
 _NO_PREFIX_ROUTE = 0x200
@@ -121,14 +118,15 @@ class Namespace:
         ]
 
 
-def realise(plan: Plan, home: Namespace) -> dict[str, Namespace]:
-    """Make every namespace, link, address and table of a plan; ``home`` is where the switch is.
+def realise(plan: Plan, home: Namespace, folder: Path = NAMESPACE_FOLDER) -> dict[str, Namespace]:
+    """Make every namespace, link, address and table of a plan; ``home`` is where the switch is, ``folder`` where the
+    namespaces get their names.
 
     Returns the namespaces by machine name. Raises ``OSError`` or pyroute2's ``NetlinkError`` (with the object
     in its text) where the kernel refuses something.
     """
-    NAMESPACE_FOLDER.mkdir(parents=True, exist_ok=True)
-    spaces = {machine.name: _namespace(machine.name) for machine in plan.machines}
+    folder.mkdir(parents=True, exist_ok=True)
+    spaces = {machine.name: _namespace(folder / machine.name) for machine in plan.machines}
     for machine in plan.machines:
         spaces[machine.name].set_sysctls((*machine.sysctls.items(), *_NO_BRIDGE_FILTER))
     for port in plan.switch.ports:
@@ -144,6 +142,7 @@ def realise(plan: Plan, home: Namespace) -> dict[str, Namespace]:
             named = ((f"net.ipv4.{key.replace('*', device.name)}", value) for key, value in device.settings)
             spaces[machine.name].set_sysctls(named)
     for port in plan.switch.ports:
+        home.set_sysctls((key.format(port.device), value) for key, value in _SILENT)
         home.route.link("set", index=home.index(port.device), state="up")
     offload = plan.scenario.offload == "on"
     for machine in plan.machines:
@@ -170,12 +169,16 @@ def realise_own(own: OwnPort, home: Namespace) -> None:
 _NO_BRIDGE_FILTER = tuple((f"net.bridge.bridge-nf-call-{tool}", "0") for tool in ("iptables", "ip6tables", "arptables"))
 
 
-def _namespace(name: str) -> Namespace:
+_SILENT = (("net.ipv6.conf.{}.disable_ipv6", "1"), ("net.ipv4.conf.{}.arp_ignore", "8"))
+"""The switch's ends of links: the kernel there says nothing by them, nor answers for addresses of its own (a userspace
+switch takes copies of frames, so that the kernel sees them as well)."""
+
+
+def _namespace(path: Path) -> Namespace:
     descriptor = new_network_namespace()
-    path = NAMESPACE_FOLDER / name
     path.touch()
     mount(f"/proc/self/fd/{descriptor}", str(path), flags=MS_BIND)
-    space = Namespace(name, descriptor)
+    space = Namespace(path.name, descriptor)
     space.route.link("set", index=1, state="up")
     return space
 

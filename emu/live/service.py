@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -20,17 +20,16 @@ from emu.live import namespaces, transfer, usage
 from emu.live.capture import Capture
 from emu.live.controller import Controller
 from emu.live.daemons import Daemons
+from emu.live.fitting import entering, filter_bridges, link_ends, shape_links, suit_userspace_datapath
 from emu.live.flood import Flooded, flood
 from emu.live.hosts import LabCLI, mininet_of
-from emu.live.links import tc_commands
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
-from emu.live.nftables import ruleset
 from emu.live.process import run, wait_until
 from emu.live.sweep import Miss, Pair, sweep
 from emu.live.usage import LabUsage
-from emu.live.vswitch import VSwitch
-from emu.model import SWITCH, UNSHAPED, Plan, Shape
+from emu.live.vswitch import CONTROLLER_ADDRESS, NOBODY, VSwitch
+from emu.model import SWITCH, Plan
 from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
 
 FOLDER = Path("/run/emu")
@@ -60,14 +59,14 @@ class Service:
         self.controller = Controller(plan, sdn, FOLDER)
         self.vswitch.start(offload=plan.scenario.offload == "on")
         self.spaces.update(namespaces.realise(plan, self.home))
-        self._filter_bridges()
+        filter_bridges(plan, FOLDER)
         # A switch that finds nobody listening waits a second before it tries again.
         self.controller.wait_listening()
         self.vswitch.build(plan)
         if datapath == "netdev":
-            self._suit_userspace_datapath()
-        self._shape_links(netem)
-        self.net = mininet_of(plan, self.spaces)
+            suit_userspace_datapath(plan, self.spaces)
+        shape_links(plan, netem, FOLDER)
+        self.net = mininet_of(plan)
         self.daemons = self._daemons()
         self.controller.wait_ready()
         if plan.control.gateway and plan.control.gateway.announced:
@@ -85,48 +84,15 @@ class Service:
                 daemons.start(SWITCH, process, ())
         for machine in self.plan.machines:
             for process in machine.processes:
-                daemons.start(machine.name, process, _entering(machine.name))
+                daemons.start(machine.name, process, entering(machine.name))
         return daemons
 
     def _routes(self) -> set[tuple[str, tuple[str, ...]]]:
         self.daemons.assert_running()
         return {(route["prefix"], tuple(route["via"])) for route in self.controller.ask("known")["routes"]}
 
-    def _filter_bridges(self) -> None:
-        for machine in self.plan.machines:
-            if machine.filters:
-                file = FOLDER / f"filters-{machine.name}.nft"
-                file.write_text(ruleset(machine.filters))
-                self._run_in(machine.name, "nft", "--file", str(file))
-
-    def _suit_userspace_datapath(self) -> None:
-        """A userspace switch cannot finish what a device leaves to hardware inside a tunnel, neither segmentation
-        nor checksums. So a tunnel device takes finished packets only: the kernel completes them before it."""
-        for machine in self.plan.machines:
-            for device in machine.devices:
-                if device.vxlan:
-                    self.spaces[machine.name].set_offloads(device.name, namespaces.OFFLOADS, on=False)
-
-    def _shape_links(self, netem: bool) -> None:
-        """Both ends of every link that is not as fast as it goes. The switch comes first: it clears the egress filters
-        of a device that it takes as a port."""
-        commands: dict[str, list[str]] = {}
-        for name, device, shape in self._link_ends():
-            commands.setdefault(name, []).extend(tc_commands(shape, device, self.plan.switch.mtu, netem))
-        for name, lines in commands.items():
-            file = FOLDER / f"links-{name}.tc"
-            file.write_text("\n".join(lines) + "\n")
-            self._run_in(name, "tc", "-batch", str(file))
-
-    def _link_ends(self) -> Iterator[tuple[str, str, Shape]]:
-        """Machine, device and shape of both ends of every shaped link."""
-        for port in self.plan.switch.ports:
-            if port.shape != UNSHAPED:
-                yield port.machine, port.machine_device, port.shape
-                yield SWITCH, port.device, port.shape
-
     def _run_in(self, machine: str, *argv: str) -> str:
-        return run((*_entering(machine), *argv))
+        return run((*entering(machine), *argv))
 
     # The controller
 
@@ -142,7 +108,7 @@ class Service:
 
     def connect_controller(self, connected: bool) -> None:
         """Connect switch and controller, or part them; returns when they are."""
-        self.vswitch.connect(connected)
+        self.vswitch.connect(CONTROLLER_ADDRESS if connected else NOBODY)
         if connected:
             self.controller.wait_ready()
         else:
@@ -320,7 +286,7 @@ class Service:
             "congestion_control": {name: self._congestion_control(name) for name in endpoints},
             "mtu": {name: self._mtu(name) for name in endpoints},
             "underlay_mtu": sorted({self._mtu(name) for name in uplinks}),
-            "links": {f"{name}:{device}": self._link_end(name, device) for name, device, _ in self._link_ends()},
+            "links": {f"{name}:{device}": self._link_end(name, device) for name, device, _ in link_ends(self.plan)},
             "offloads": {name: self.spaces[name].offloads("eth0") for name in endpoints},
             "path_offloads": {f"{machine}:{device}": self.spaces[machine].offloads(device) for machine, device in path},
             "sysctls": {
@@ -371,11 +337,6 @@ class Service:
             LabCLI(self.net)
         finally:
             signal.signal(signal.SIGINT, before)
-
-
-def _entering(machine: str) -> tuple[str, ...]:
-    """The words that have a command run in a machine; the switch's is where this process is."""
-    return () if machine == SWITCH else ("nsenter", f"--net={namespaces.NAMESPACE_FOLDER / machine}", "--")
 
 
 def _has_answer(sock: socket.socket, address: str) -> bool:

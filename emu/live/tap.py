@@ -19,7 +19,7 @@ from types import FrameType
 from emu import pcapng
 from emu.errors import EmuError, LabError, UsageError
 from emu.live.capture import Taps, in_order, misspelt
-from emu.live.namespaces import NAMESPACE_FOLDER
+from emu.live.linux import NAMESPACE_FOLDER
 from emu.live.tree import RunningTree, entry, find_tree
 from emu.model import SWITCH
 

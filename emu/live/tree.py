@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from emu.errors import LabError, UsageError
-from emu.live.namespaces import NAMESPACE_FOLDER
+from emu.live.linux import NAMESPACE_FOLDER
 from emu.live.readings import tree_command
 
 AGENT = "emu.live.agent"

@@ -1,4 +1,4 @@
-"""A lab's own Open vSwitch: database, daemon, one bridge. The machine's own is never touched."""
+"""A lab's Open vSwitch: database, daemon, one bridge. In machine-wide mode a bridge of the machine's own instead."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ _DATAPATH_TYPE = {"kernel": "system", "netdev": "netdev"}
 
 
 class VSwitch:
-    """Open vSwitch inside the lab's namespace tree, with its files on the lab's own /run."""
+    """Open vSwitch inside the lab's namespace tree, with its files on the lab's own /run; or the machine's own, where
+    that has been told where it is (``machine_wide``)."""
 
-    def __init__(self, datapath: str) -> None:
+    def __init__(self, datapath: str, machine_wide: bool = False) -> None:
         self.datapath = datapath
-        self._env = {
-            **os.environ,
-            **{f"OVS_{name}": str(RUN_FOLDER) for name in ("RUNDIR", "DBDIR", "LOGDIR", "SYSCONFDIR")},
-        }
+        own = {f"OVS_{name}": str(RUN_FOLDER) for name in ("RUNDIR", "DBDIR", "LOGDIR", "SYSCONFDIR")}
+        self._env = dict(os.environ) if machine_wide else {**os.environ, **own}
 
     def start(self, offload: bool) -> None:
         """Start database and daemon. ``offload``: let the userspace datapath take super-packets (TSO)."""
@@ -40,8 +39,9 @@ class VSwitch:
         self._run("ovs-vsctl", "--no-wait", "init", *settings)
         self._run("ovs-vswitchd", *daemon)
 
-    def build(self, plan: Plan) -> None:
-        """The bridge with all its ports, in one transaction. Fails closed when its controller is gone."""
+    def build(self, plan: Plan, controller: str | None = CONTROLLER_ADDRESS, mark: str | None = None) -> None:
+        """The bridge with all its ports, in one transaction. Fails closed when its controller is gone. ``mark``: a key
+        among its external ids."""
         words = [
             "ovs-vsctl",
             "--",
@@ -56,6 +56,8 @@ class VSwitch:
             "protocols=OpenFlow13",
             f"other_config:datapath-id={plan.switch.dpid:016x}",
         ]
+        if mark:
+            words.append(f"external_ids:{mark}={plan.design}")
         for port in plan.switch.ports:
             words += [
                 "--",
@@ -72,17 +74,23 @@ class VSwitch:
         if own := plan.switch.own:
             words += [*("--", "add-port", BRIDGE, own.device, "--", "set", "Interface", own.device, "type=internal"),
                       f"ofport_request={own.number}", f"mtu_request={plan.switch.mtu}", f'mac="{own.mac}"']
-        self._run(*words, "--", *_controller_at(CONTROLLER_ADDRESS))
-        bad = self._run(
-            "ovs-vsctl", "--columns=name,error", "--format=csv", "--no-headings", "find", "Interface", "error!=[]"
-        )
-        if bad.strip():
-            raise LabError(f"Open vSwitch refused a port: {' '.join(bad.split())}")
+        self._run(*words, *(("--", *_controller_at(controller)) if controller else ()))
+        names = [BRIDGE, *(port.device for port in plan.switch.ports), *((own.device,) if own else ())]
+        errors = ("--columns=name,error", "--format=csv", "--no-headings", "list", "Interface")
+        told = self._run("ovs-vsctl", *errors, *names)
+        bad = [line for line in told.splitlines() if not line.endswith(",[]")]
+        if bad:
+            raise LabError(f"Open vSwitch refused a port: {' '.join(bad)}")
 
-    def connect(self, to_controller: bool) -> None:
-        """Connect to the controller, or rather to where nobody listens. Not to be without any at all: a switch that no
+    def connect(self, address: str) -> None:
+        """Connect to the controller at an address, or to ``NOBODY``. Not to be without any at all: a switch that no
         longer has one empties its flow table (``ofproto/connmgr.c``)."""
-        self._run("ovs-vsctl", *_controller_at(CONTROLLER_ADDRESS if to_controller else NOBODY))
+        self._run("ovs-vsctl", *_controller_at(address))
+
+    def connected(self) -> bool:
+        """Whether the bridge is connected to its controller."""
+        one = self._run("ovs-vsctl", "--bare", "--columns=is_connected", "list", "Controller", BRIDGE)
+        return one.strip() == "true"
 
     @property
     def pid(self) -> int:

@@ -47,6 +47,7 @@ _TAKES_SCENARIO: Mapping[str, Callable[[Arguments, tuple[Plan, ...], list[str]],
     "trace": show.trace,
     "guide": show.guide,
     "compare": results.compare,
+    "controller": labs.controller,
 }
 _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "doctor": machine.doctor,

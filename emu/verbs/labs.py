@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from emu.checks import machine_wide_problems
 from emu.model import Plan
 from emu.verbs.common import Arguments, refuse
 
@@ -111,8 +112,20 @@ def capture(arguments: Arguments) -> int:
     return attach(arguments.lab, arguments.points)
 
 
+def controller(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) -> int:
+    """``emu controller``: becomes the controllers' own program. The plan is in its memory, not in a file."""
+    problems += machine_wide_problems(plans[0]) if plans else []
+    refuse(problems)
+    descriptor = os.memfd_create("plan", 0)
+    os.write(descriptor, plans[0].to_json().encode())
+    python = [sys.executable, *(("-I",) if sys.flags.isolated else ()), "-B", "-m", "controllers"]
+    words = ["--plan", f"/proc/self/fd/{descriptor}", "--listen", arguments.listen, "--sdn", plans[0].scenario.sdn]
+    os.execv(sys.executable, [*python, *words])
+
+
 def clean(arguments: Arguments) -> int:
     """``emu clean``."""
+    from emu.live import wide
     from emu.live.buffers import restore_if_unused
     from emu.live.tree import end_orphans
 
@@ -120,6 +133,8 @@ def clean(arguments: Arguments) -> int:
         print(f"ended the lab {lab_id}, whose owner is gone")
     if restore_if_unused():
         print("restored net.core.rmem_default and rmem_max")
+    if left := wide.clean():
+        print(f"removed what a machine-wide lab left: {', '.join(left)}")
     return 0
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,7 +41,9 @@ def test_imports(module: str) -> None:
     top = module.split("/", maxsplit=1)[0]
     if top == "emu":
         assert "controllers" not in roots(module)
-        if not module.startswith("emu/live/") and module not in PURE_SOCKET_USERS:
+        if module == "emu/mn.py":
+            assert not (roots(module) & MACHINE) - {"mininet"}
+        elif not module.startswith("emu/live/") and module not in PURE_SOCKET_USERS:
             assert not roots(module) & MACHINE
     if top == "controllers":
         assert not roots(module) & {"emu", "mininet"}
@@ -63,3 +68,23 @@ def test_imports(module: str) -> None:
 @pytest.mark.parametrize("module", modules())
 def test_no_file_is_longer_than_400_lines(module: str) -> None:
     assert len((CHECKOUT / module).read_text().splitlines()) <= 400
+
+
+def test_mininets_own_command_needs_no_more_than_mininet_and_the_standard_library() -> None:
+    if importlib.util.find_spec("mininet") is None:
+        pytest.skip("Mininet is not installed for this Python")
+    program = """
+import sys
+class Lacks:
+    def find_spec(self, name, path=None, target=None):
+        root = name.partition(".")[0]
+        if root not in {"emu", "mininet", "packaging", *sys.stdlib_module_names}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Lacks())
+names = {}
+exec(compile(open("emu/mn.py").read(), "emu/mn.py", "exec"), names)
+print(*names["topos"]["deck"](design="overlay", nodes=2, containers=1).hosts())
+"""
+    argv = [sys.executable, "-B", "-c", program]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=CHECKOUT, check=False)
+    assert (done.stdout, done.stderr) == ("ctr-1 ctr-2 node-a node-b\n", "")
