@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emu import __version__, pcapng
 from emu.claims import Probe
-from emu.designs import DEFAULT_DESIGNS
+from emu.designs import DEFAULT_DESIGNS, parse_design
 from emu.frames import Frame
 from emu.guide import chapters, ladder, page
 from emu.guide.chapters.base import ChapterMaker
@@ -33,10 +33,14 @@ REQUEST_WORDS = {"http": "GET /", "ping": "A ping", "full-ping": "A full-size pi
 
 @cache
 def chapter_makers() -> Mapping[str, ChapterMaker]:
-    """The chapters of the guide by the name of their design, in the deck's order."""
-    found: dict[str, ChapterMaker] = {maker.spec: maker for maker in objects_in(chapters, "CHAPTER", {"base"})}
-    first = [name for name in DEFAULT_DESIGNS if name in found]
-    return {spec: found[spec] for spec in (*first, *sorted(found.keys() - set(first)))}
+    """The chapters of the guide by what they show, in the deck's order."""
+    found = sorted(objects_in(chapters, "CHAPTER", {"base"}), key=lambda maker: _place(maker.spec))
+    return {maker.spec: maker for maker in found}
+
+
+def _place(spec: str) -> tuple[int, str]:
+    """The deck's systems in its order, each before its variants."""
+    return DEFAULT_DESIGNS.index(parse_design(spec).name), spec
 
 
 def write_walk(out: Path, walk: Walk, frames: Sequence[Frame], about: Mapping[str, str]) -> OutputFolder:

@@ -80,9 +80,9 @@ def guide(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
         choose(plan, TOOLS)
     progress = Progress(sys.stderr)
     told = []
-    for plan in plans:
+    for maker, plan in zip(chapter_makers().values(), plans, strict=True):
         progress.stage(f"tracing {plan.spec}")
-        told.append(tell(chapter_makers()[plan.design], plan, command_line()))
+        told.append(tell(maker, plan, command_line()))
     progress.stage("drawing")
     verdicts = [(each.maker.spec, verdict) for each in told for verdict in each.verdicts]
     for spec, verdict in verdicts:

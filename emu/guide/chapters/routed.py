@@ -143,7 +143,7 @@ def _gateway(p: Picture, does: str = "", matched: str = "") -> Medium:
     return Medium("gateway", "L3 gateway", does, rows, more=len(p.plan.control.gateway.routes) - len(rows))
 
 
-def _passage(p: Picture, packet: Packet) -> tuple[Step, Step, Step]:
+def passage(p: Picture, packet: Packet) -> tuple[Step, Step, Step]:
     """Where a packet comes in to the gateway, where it leaves it, and where it comes to the destination's node."""
     near, far = (f"{SWITCH}:{p.plan.port_of[p.plan.node_of[name].name].device}" for name in (packet.src, packet.dst))
     at_node = p.at(packet, f"{p.plan.node_of[packet.dst].name}:eth0", "in")
@@ -154,7 +154,7 @@ def _nodes(p: Picture) -> tuple[Slide, ...]:
     walk, a, c = p.walk, p.walk.src, p.walk.dst
     address = p.plan.address(c)
     get, ok = p.request(), p.response()
-    comes, leaves, at_node = _passage(p, get)
+    comes, leaves, at_node = passage(p, get)
     cards = {a: Card(process=f"curl http://{address}/"), c: Card(process="nginx :80")}
     return (
         Slide(
@@ -226,7 +226,7 @@ def _containers(p: Picture) -> tuple[Slide, ...]:
     source, target = plan.container_of[walk.src], plan.container_of[walk.dst]
     a, c = plan.node_of[source.name], plan.node_of[target.name]
     get, ok = p.request(), p.response()
-    comes, leaves, at_node = _passage(p, get)
+    comes, leaves, at_node = passage(p, get)
     page = walk.way(get)
     out, at_cbr0 = p.at(get, f"{a.name}:eth0", "out"), p.at(get, f"{c.name}:cbr0", "out")
     play = {a.name: Card(active=(source.name,)), c.name: Card(active=(target.name,))}
