@@ -13,7 +13,8 @@ NEEDED_FOLDERS = (Path(__file__).resolve().parents[2], Path(sys.prefix), Path(sy
 
 
 def private_mounts() -> None:
-    """Own /run, /tmp and /var/tmp (where FRR leaves files), and a /sys that shows this network namespace's devices, in this mount namespace alone."""
+    """Own /run, /tmp and /var/tmp (where FRR leaves files), and a /sys that shows this network namespace's devices, in
+    this mount namespace alone."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     here = Path.cwd()
     for target in ("/run", "/tmp", "/var/tmp"):
