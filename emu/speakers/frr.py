@@ -17,7 +17,7 @@ NO_BFD = "FRR's bgpd reaches its bfdd through zebra alone, and here is no zebra,
 """Both would become the user frr, and have no option against it: an ordinary user's lab has nobody but root."""
 
 _SESSION = "to_gateway"
-"""A group of one peer, which can be named without its address. `no bgp shutdown` does not take up sessions again (8.4.4).
+"""A group of one peer, named without its address. After `no bgp shutdown` no session is taken up again (8.4.4).
 """
 _CONFIG, _NETWORKS = "bgpd.conf", "networks"
 _CONTROL = "vtysh --config_dir . --vty_socket . -d bgpd"
