@@ -4,8 +4,9 @@
     BIRD, the peer  --- veth ---  the speaker  -> a Python process that wants to know every prefix
 
 The peer announces so many prefixes and takes all of them back: how long until the Python process knows, and how much
-CPU time does that take on its side, the process included? BIRD writes to the kernel's table, which is followed by netlink as
-the gateway's controller does it. ExaBGP is not among what `./run` installs, and left out where it is missing:
+CPU time does the announcement take on its side, the process included? BIRD writes to the kernel's table, which is
+followed by netlink as the gateway's controller does it. ExaBGP is not among what `./run` installs, and left out where
+it is missing:
 
     sudo .venv/bin/pip install exabgp==5.0.15
     sudo experiments/speakers.py
@@ -106,7 +107,8 @@ def by_framework(speaker: str, tell: Callable[[str, bool], None]) -> None:
     os.environ["KUBENET_SDN"], os.environ["OSKEN_HUB_TYPE"] = speaker.removesuffix("-native"), "native"
     package = "ryu" if speaker == "ryu" else "os_ken"
     if not speaker.endswith("-native"):
-        importlib.import_module("controllers.framework").hub.patch()  # sets the hub, and mends what Ryu misses
+        importlib.import_module("controllers.framework")  # sets the hub, and mends what Ryu misses
+        importlib.import_module("eventlet").monkey_patch()  # os-ken's own hub.patch() leaves sockets blocking
     bgp: Any = importlib.import_module(f"{package}.services.protocols.bgp.bgpspeaker")
     server = bgp.BGPSpeaker(AS, US, best_path_change_handler=lambda event: tell(event.prefix, event.is_withdraw))
     server.neighbor_add(PEER, PEER_AS)
@@ -138,7 +140,7 @@ def trial(speaker: str, count: int) -> dict[str, float]:
     if speaker == "exabgp":
         ours.append(subprocess.Popen([exabgp(), "server", FOLDER / "exabgp"], env={**os.environ, **EXABGP_SETTINGS}))
     wait_until("the session", lambda: "Established" in run("birdc", "-s", FOLDER / "ctl", "show", "protocols"), 30)
-    time.sleep(2)  # what start-up takes is not of interest
+    time.sleep(1)  # what start-up takes is not of interest
     prefixes = list(islice(MANY.subnets(new_prefix=28), count))
     before_s = used_s({os.getpid(), other.pid, peer.pid})
     announced_s = change("".join(f"route {prefix} blackhole;\n" for prefix in prefixes), count)
@@ -203,7 +205,7 @@ def table(samples: Sequence[Sample], counts: Sequence[int]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Every speaker with every number of prefixes, in turn, so many rounds."""
+    """Every speaker that is installed, with every number of prefixes, in turn, so many rounds."""
     parser = parser_for(__doc__, 5)
     parser.add_argument("--prefixes", metavar="N,N", default="1000,10000", help="(default: %(default)s)")
     parser.add_argument("--take", help=argparse.SUPPRESS)
