@@ -66,10 +66,14 @@ def parse_design(text: str) -> DesignSpec:
         elif not (known.optional and value == known.default):
             params[key] = value
         given.add(key)
-    for key in params:
+    for key, value in params.items():
         needed = design.parameters[key].only_with
         if needed and params.get(needed[0]) != needed[1]:
             problems.append(f"{name}: {key} is of {needed[0]}={needed[1]} alone")
+        ruled_out = design.parameters[key].not_with
+        if ruled_out and params.get(ruled_out[0]) == ruled_out[1]:
+            other, chosen, why = ruled_out
+            problems.append(f"{name}: {key}={value} does not go with {other}={chosen}: {why}")
     if problems:
         raise UsageError(*problems)
     return DesignSpec(name, {key: params[key] for key in design.parameters if key in params})

@@ -62,7 +62,7 @@ class Parameter:
 
     ``numbers``: the smallest and the largest of whole numbers that are values too. ``optional``: with its default value
     it is not in the design's name, nor in results. ``only_with``: a parameter and its value without which this one
-    means nothing.
+    means nothing. ``not_with``: a parameter and its value that rule out all but this one's default, and why.
     """
 
     values: tuple[str, ...]
@@ -70,6 +70,7 @@ class Parameter:
     numbers: tuple[int, int] | None = None
     optional: bool = False
     only_with: tuple[str, str] | None = None
+    not_with: tuple[str, str, str] | None = None
 
     @property
     def default(self) -> str:

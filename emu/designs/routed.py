@@ -41,6 +41,7 @@ from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST, FRAGMENTATION_NEED
 from emu.speakers import bird, speaker_of
 from emu.speakers.base import Speaker, Timers
 from emu.speakers.claims import bgp_claims
+from emu.speakers.frr import NO_BFD
 
 _DECK = "deck, slides 15-23"
 _BGP = ("routes", "bgp")
@@ -58,8 +59,8 @@ class Routed:
         "routes": base.Parameter(("static", "bgp")),
         "neighbors": base.Parameter(("static", "arp"), optional=True),
         "egress_mtu": base.Parameter(("link",), numbers=(SMALLEST_MTU, LARGEST_MTU), optional=True),
-        "bgp": base.Parameter(("bird",), unbuilt=("frr",), optional=True, only_with=_BGP),
-        "bfd": base.Parameter(("off", "on"), optional=True, only_with=_BGP),
+        "bgp": base.Parameter(("bird", "frr"), optional=True, only_with=_BGP),
+        "bfd": base.Parameter(("off", "on"), optional=True, only_with=_BGP, not_with=("bgp", "frr", NO_BFD)),
         "hold": base.Parameter(("9",), numbers=(3, 65_535), optional=True, only_with=_BGP),
     }
 

@@ -1,4 +1,4 @@
-"""What a process tree of its own sees of the file system: the machine's, but for /run, /tmp and /sys."""
+"""What a process tree of its own sees of the file system: the machine's, but for /run, /tmp, /var/tmp and /sys."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ NEEDED_FOLDERS = (Path(__file__).resolve().parents[2], Path(sys.prefix), Path(sy
 
 
 def private_mounts() -> None:
-    """Own /run and /tmp, and a /sys that shows this network namespace's devices, in this mount namespace alone."""
+    """Own /run, /tmp and /var/tmp (where FRR leaves files), and a /sys that shows this network namespace's devices, in
+    this mount namespace alone."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     here = Path.cwd()
-    for target in ("/run", "/tmp"):
+    for target in ("/run", "/tmp", "/var/tmp"):
         kept = [(folder, os.open(folder, os.O_PATH)) for folder in NEEDED_FOLDERS if folder.is_relative_to(target)]
         mount("tmpfs", target, "tmpfs", options="mode=1777")
         for folder, descriptor in kept:

@@ -22,6 +22,7 @@ OPTIONAL_TOOLS: Mapping[str, str] = {
     "curl": "trace and guide",
     "nft": "l2:proxy_arp=node",
     "bird": "routed:routes=bgp",
+    "/usr/lib/frr/bgpd": "routed:routes=bgp,bgp=frr",
 }
 """Tools that the main job can do without, and what is ruled out where they are missing."""
 

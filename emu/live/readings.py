@@ -41,6 +41,7 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "tcpdump": ("--version",),
     "traceroute": ("--version",),
     "bird": ("--version",),
+    "/usr/lib/frr/bgpd": ("--version",),
     "nft": ("--version",),
 }
 DISTRIBUTIONS = ("ryu", "os-ken", "mininet", "pyroute2", "numpy", "matplotlib")

@@ -35,8 +35,8 @@ FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\noutside: 3\nmtu: 1\n"
             ["no design 'star'", "--nodes takes N", "--outside is not built yet", "juggling", "slow"],
         ),
         (
-            ["check", "routed:routes=bgp,bgp=frr", "overlay:outside=route"],
-            ["bgp=frr is not built", "outside=route is not"],
+            ["check", "routed:routes=bgp,bgp=frr,bfd=on", "overlay:outside=route"],
+            ["bfd=on does not go with bgp=frr", "outside=route is not"],
         ),
         (["check", "--pod-cidr", "192.168.0.0/20"], ["overlap"]),
         (["check", "--bananas", "--nodes", "1"], ["'--bananas'", "--nodes 1"]),

@@ -54,7 +54,7 @@ def test_fifty_nodes(design: str, prefix: Sequence[str]) -> None:
 
 
 @pytest.mark.stock
-@pytest.mark.parametrize("design", ["bare", "l2", "routed", "overlay"])
+@pytest.mark.parametrize("design", ["bare", "l2", "routed", "overlay", "routed:routes=bgp,bgp=frr"])
 @pytest.mark.parametrize("prefix", [WITHOUT_ROOT])
 def test_the_deck_without_root(design: str, prefix: Sequence[str]) -> None:
     done = subprocess.run([*prefix, *emu_command("check", design)], capture_output=True, text=True, check=False)

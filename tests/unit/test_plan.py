@@ -218,6 +218,8 @@ def test_a_scenario_that_cannot_be(scenario: dict[str, object], words: str) -> N
         ("routed:routes=static,routes=static", ["given twice"]),
         ("routed:egress_mtu=575", ["egress_mtu takes link|576..65000, not '575'"]),
         ("routed:egress_mtu=01300", ["egress_mtu takes link"]),
+        ("routed:bgp=frr", ["bgp is of routes=bgp alone"]),
+        ("routed:routes=bgp,bgp=frr,bfd=on", ["bfd=on does not go with bgp=frr"]),
         ("bare:x", ["'x' is no KEY=VALUE"]),
     ],
 )
