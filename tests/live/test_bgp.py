@@ -14,6 +14,8 @@ from emu.live.process import wait_until
 from emu.speakers import all_speakers
 from tests.live.machine import emu, skip_without_framework
 
+pytestmark = pytest.mark.alone
+
 HOLD_S, SHORT_HOLD_S = 9, 3
 PROBE_MS = 10
 DETECTION_MS, INTERVAL_MS = 1500, 300

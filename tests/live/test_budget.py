@@ -24,6 +24,8 @@ from emu.measure.results import read_folder
 from emu.measure.workloads import Lengths
 from emu.model import Scenario
 
+pytestmark = pytest.mark.alone
+
 REPEATS = 20
 OWN_PARTS = {"bare": {"switch"}, "l2": {"bridge", "routing", "switch"}, "routed": {"routing", "gateway"},
              "overlay": {"overlay device", "switch"}}

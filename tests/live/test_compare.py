@@ -35,6 +35,8 @@ from emu.measure.workloads import DEFAULT_WORKLOADS, WORKLOADS
 from emu.model import Plan, Scenario
 from tests.live.machine import our_labs
 
+pytestmark = pytest.mark.alone
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 DESIGNS = ["bare", "overlay"]
 SPECS = ["bare", "overlay:backend=vxlan,outside=none"]

@@ -14,6 +14,8 @@ from emu.live.process import wait_until
 from emu.live.vswitch import BRIDGE
 from tests.live.machine import skip_without_framework
 
+pytestmark = pytest.mark.alone
+
 FLOWS = 64
 FRAMEWORKS = ["ryu", "os-ken"]
 STRANGER, STRANGE = "02:00:00:00:00:77", "10.0.3.77"

@@ -6,7 +6,11 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.live.machine import CHECKOUT, our_labs
+
+pytestmark = pytest.mark.alone
 
 
 def test_what_is_known_beforehand_is_never_shown_to_the_controller(tmp_path: Path) -> None:

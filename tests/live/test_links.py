@@ -19,7 +19,7 @@ from emu.measure.results import ResultFolder
 from emu.measure.running import Bench
 from tests.live.machine import emu
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.alone
 
 NETEM = preflight.examine().finding("qdisc netem")
 FRAME_BYTES, SEGMENT_BYTES = 1514, 1448

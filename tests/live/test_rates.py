@@ -13,7 +13,7 @@ import pytest
 
 from emu import Lab
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.alone
 
 SEGMENT_BYTES = 1448
 MOST_RESENT = 0.01

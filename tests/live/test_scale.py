@@ -11,7 +11,7 @@ import pytest
 
 from tests.live.machine import CHECKOUT, emu_command
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.alone
 
 # The checkout's owner, who can read it wherever it is; nobody, where that is root.
 ORDINARY_USER = CHECKOUT.stat().st_uid or 65534

@@ -32,6 +32,8 @@ from emu.measure.words import control_text, differs
 from emu.model import Scenario
 from tests.live.machine import our_labs
 
+pytestmark = pytest.mark.alone
+
 RUNS = 20
 ADDED_US = 50
 LOADS = 1000

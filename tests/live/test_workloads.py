@@ -24,7 +24,7 @@ from emu.measure.trust import CONTROL
 from emu.measure.workloads import DEFAULT_WORKLOADS, WORKLOADS, parse_workload
 from emu.model import Scenario
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.alone
 
 SPECS = ["bare", "overlay:backend=vxlan,outside=none"]
 NAMES = [*(name for name in WORKLOADS if name not in DEFAULT_WORKLOADS), "udp_rr:size=1500,per_second=500",
