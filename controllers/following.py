@@ -32,8 +32,9 @@ _SO_RCVBUFFORCE = 33
 _HEADER_BYTES = 16
 _MESSAGES_BYTES = 1 << 18
 _BUFFER_BYTES = 16 << 20
-SETTLE_S, SETTLE_ROUNDS = 0.005, 4
-"""How long the messages after a deletion are waited for (a daemon writes both at once), and how often in a row."""
+SETTLE_S, SETTLE_ROUNDS = 0.02, 4
+"""How long the messages after a deletion are waited for, and how often in a row. A daemon writes both at once, but may
+have to wait for a CPU in between; until then the old next hop is sent to, which still knows the way."""
 
 
 @dataclass(frozen=True)

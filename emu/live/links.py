@@ -18,10 +18,13 @@ directions are shaped, at the same two devices in every design:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 from emu.model import Shape
 from emu.packets import ETHERNET_HEADER_BYTES
+
+_SEED = re.compile(r" seed \d+")
 
 QUEUE_MS, LEAST_QUEUE_FRAMES = 50.0, 10
 """What waits for a link of a given rate: so many milliseconds of it, and room for so many frames at the least."""
@@ -85,3 +88,9 @@ def lossy(percent: float, device: str) -> str:
     program: Sequence[str] = (
         _LOAD_RANDOM, f"{_GREATER} 0 1 {largest_lost}", f"{_RETURN} 0 0 {_GO_ON}", f"{_RETURN} 0 0 {_STOLEN}")
     return f"filter add dev {device} egress bpf da bytecode '{len(program)},{','.join(program)}'"
+
+
+def settings(printed: Iterable[str]) -> list[str]:
+    """What ``tc`` printed of a device's qdiscs and filters, a line each, but for what is drawn anew for each of them:
+    netem's seed, which iproute2 prints from 6.6 on."""
+    return [_SEED.sub("", line.strip()) for text in printed for line in text.splitlines() if line.strip()]

@@ -23,6 +23,7 @@ from emu.live.daemons import Daemons
 from emu.live.fitting import entering, filter_bridges, link_ends, shape_links, suit_userspace_datapath
 from emu.live.flood import Flooded, flood
 from emu.live.hosts import LabCLI, mininet_of
+from emu.live.links import settings
 from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
 from emu.live.process import run, wait_until
@@ -305,9 +306,8 @@ class Service:
 
     def _link_end(self, name: str, device: str) -> list[str]:
         """Qdiscs and egress filters of a device, as tc prints them."""
-        said = (self._run_in(name, "tc", *words) for words in (("qdisc", "show", "dev", device),
-                                                               ("filter", "show", "dev", device, "egress")))
-        return [line.strip() for text in said for line in text.splitlines() if line.strip()]
+        return settings(self._run_in(name, "tc", *words) for words in (("qdisc", "show", "dev", device),
+                                                                       ("filter", "show", "dev", device, "egress")))
 
     def _mtu(self, name: str) -> int:
         space = self.spaces[name]

@@ -208,7 +208,8 @@ def _unequal(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
         "socket buffers": [fact["socket_buffers"] for fact in facts.values()],
     }
     reasons = [
-        Reason(f"{what} differs between designs: " + "; ".join(f"{s}: {v}" for s, v in zip(facts, values, strict=True)),
+        Reason(f"{what} differs between designs: "
+               + "; ".join(f"{spec}: {value}" for spec, value in zip(facts, _first_apart(values), strict=True)),
                "unequal settings")
         for what, values in equal.items() if any(value != values[0] for value in values)
     ]
@@ -218,6 +219,15 @@ def _unequal(facts: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
             reasons.append(Reason(f"{spec}: congestion control is {', '.join(sorted(used))}, not "
                                   f"{PINNED_CONGESTION_CONTROL}", "not cubic", spec))
     return reasons + _differing_sysctls(facts)
+
+
+def _first_apart(values: Sequence[Any]) -> list[Any]:
+    """Values that differ; of mappings only the first entry that does."""
+    if not all(isinstance(value, Mapping) for value in values):
+        return list(values)
+    keys = dict.fromkeys(key for value in values for key in value)
+    key = next(key for key in keys if any(value.get(key) != values[0].get(key) for value in values))
+    return [{key: value.get(key)} for value in values]
 
 
 def _unlike(entries: Sequence[Mapping[str, Any]]) -> list[Reason]:

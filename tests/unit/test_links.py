@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emu.designs import DEFAULT_DESIGNS, plans_for
-from emu.live.links import burst_bytes, lossy, queue_bytes, queue_ms, tc_commands
+from emu.live.links import burst_bytes, lossy, queue_bytes, queue_ms, settings, tc_commands
 from emu.measure.words import links
 from emu.model import UNSHAPED, Scenario, Shape
 
@@ -32,6 +32,12 @@ def test_without_netem_a_filter_loses_frames_before_they_meet_the_rate() -> None
         lossy(1, "node-a-eth0"),
         "qdisc add dev node-a-eth0 root handle 2: tbf rate 2500000bit burst 3028 limit 15625",
     ]
+
+
+def test_what_is_drawn_anew_for_each_link_is_no_setting_of_it() -> None:
+    printed = "qdisc netem 1: root limit 100000 delay 2ms  500us seed {}\nqdisc tbf 2: parent 1:1 rate 50Mbit\n"
+    one, other = (settings([printed.format(seed), ""]) for seed in (11635979572123791948, 7))
+    assert one == other == ["qdisc netem 1: root limit 100000 delay 2ms  500us", "qdisc tbf 2: parent 1:1 rate 50Mbit"]
 
 
 @pytest.mark.parametrize("mtu", [576, 1500, 9000])

@@ -28,6 +28,18 @@ def test_a_sound_run_has_no_reasons(tmp_path: Path) -> None:
     assert verdict_of(tmp_path, run_json(DESIGNS)) == []
 
 
+def test_of_many_links_that_differ_one_is_told(tmp_path: Path) -> None:
+    run = run_json(DESIGNS)
+    for design, rate in zip(run["designs"], (50, 20, 20), strict=True):
+        links = {"node-a:eth0": 100, "node-b:eth0": rate, "node-c:eth0": rate}
+        design["facts"] = facts(links={device: [f"rate {bw}Mbit"] for device, bw in links.items()})
+    run["control"] = None
+    (reason,) = [reason for reason in verdict_of(tmp_path, run) if "links do" in reason]
+    assert reason.endswith("{'node-b:eth0': ['rate 20Mbit']}")
+    assert "node-a" not in reason
+    assert "node-c" not in reason
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
