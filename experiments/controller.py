@@ -235,7 +235,7 @@ def ratio(values: Mapping[int, float], reference: Mapping[int, float]) -> Estima
     return median_over_blocks(block_ratios(values, reference))
 
 
-def table(experiment: Experiment, programs: Sequence[Program]) -> Iterator[str]:
+def table(experiment: Experiment, programs: Sequence[Program], arms: Sequence[str]) -> Iterator[str]:
     """What came of it, a line a controller; then the first packets."""
     columns = (("packet_ins", "packet-ins/s"), ("flow_mods", "flow-mods/s"), ("response", "one alone, us"),
                ("cpu", "CPU each, us"))
@@ -244,12 +244,12 @@ def table(experiment: Experiment, programs: Sequence[Program]) -> Iterator[str]:
         cells = (relative(experiment, program.spec, "rates", metric, RELATED) for metric, _ in columns)
         yield f"{program.spec:<28}" + "".join(f"{cell:>26}" for cell in cells)
     yield f"{'first packet':<28}{'us':>26}{'to the controller':>26}"
-    for arm in ARMS:
+    for arm in arms:
         cells = (relative(experiment, arm, "first_packet", metric, "static") for metric in ("latency", "to_controller"))
         yield f"{arm:<28}" + "".join(f"{cell:>26}" for cell in cells)
 
 
-def draw(experiment: Experiment, programs: Sequence[Program]) -> None:
+def draw(experiment: Experiment, programs: Sequence[Program], arms: Sequence[str]) -> None:
     """Packet-ins a second, and first packets: a dot a block, a line the median."""
     use_in_figures()
     from matplotlib.figure import Figure
@@ -259,7 +259,7 @@ def draw(experiment: Experiment, programs: Sequence[Program]) -> None:
     rows = [(program.spec, f"{program.name}, {program.sdn}") for program in programs]
     for ax, workload, metric, names, label in (
         (left, "rates", "packet_ins", rows, "packet-ins a second"),
-        (right, "first_packet", "latency", [(arm, arm) for arm in ARMS], "first packet, µs"),
+        (right, "first_packet", "latency", [(arm, arm) for arm in arms], "first packet, µs"),
     ):
         for place, (spec, _) in enumerate(names):
             values = list(experiment.blocks(spec, workload, metric).values())
@@ -312,9 +312,9 @@ def main() -> int:
             for _ in range(pings):
                 for arm in chance.sample(prepared, len(prepared)):
                     experiment.keep(arm.name, {}, "first_packet", block, arm.first_packet(experiment))
-        draw(experiment, programs)
+        draw(experiment, programs, arms)
     progress.end()
-    print("\n".join(table(experiment, programs)))
+    print("\n".join(table(experiment, programs, arms)))
     print(f"plot: {folder.path}/plots/controller.png")
     return 0
 
