@@ -32,8 +32,8 @@ _SO_RCVBUFFORCE = 33
 _HEADER_BYTES = 16
 _MESSAGES_BYTES = 1 << 18
 _BUFFER_BYTES = 16 << 20
-SETTLE_S, SETTLE_ROUNDS = 0.02, 4
-"""How long the messages after a deletion are waited for, and how often in a row. A daemon writes both at once, but may
+SETTLE_S, SETTLE_ROUNDS = 0.01, 4
+"""How long a route that was deleted is waited for to come back, and how often. A daemon writes both at once, but may
 have to wait for a CPU in between; until then the old next hop is sent to, which still knows the way."""
 
 
@@ -107,30 +107,36 @@ class Follower:
         self._socket.setblocking(False)
 
     def follow(self, rib: Rib, settled: Callable[[], None]) -> None:
-        """Tell `rib` of every change, or, after some were lost, of all routes; `settled`: whenever that is to be acted
-        on."""
+        """Tell `rib` of all routes, then of every change, and, after some were lost, of all routes again; `settled`:
+        whenever that is to be acted on."""
+        self._begin(rib)
+        settled()
         while True:
             wait_readable(self._socket)
             try:
+                gone: set[IPv4Network] = set()
+                self._take(rib, gone)
                 for _ in range(SETTLE_ROUNDS):
-                    if not self._take(rib):
-                        break
-                    hub.sleep(SETTLE_S)
+                    if gone:
+                        hub.sleep(SETTLE_S)
+                        self._take(rib, gone)
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._skip()  # what waits still is older than the table, and not all there was
-                rib.heard_all(table())
+                self._begin(rib)
             settled()
 
-    def _take(self, rib: Rib) -> bool:
-        """Tell of all that waits; whether the last word on a prefix was that it is gone."""
-        gone: set[IPv4Network] = set()
+    def _begin(self, rib: Rib) -> None:
+        self._skip()  # what waits still is older than the table, and may not be all there was
+        rib.heard_all(table())
+
+    def _take(self, rib: Rib, gone: set[IPv4Network]) -> None:
+        """Tell of all that waits; ``gone``: the prefixes of which the last word was that they are."""
         while True:
             try:
                 data = self._socket.recv(_MESSAGES_BYTES)
             except BlockingIOError:
-                return bool(gone)
+                return
             for change in read(data):
                 if change is not None:
                     rib.heard(change.prefix, change.vias)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 UNFRAGMENTED = "too large, may be fragmented"
 TICK_S = 0.25
+RETRY_S = 1.0
 
 
 class L3Gateway(SwitchApp):
@@ -61,13 +62,20 @@ class L3Gateway(SwitchApp):
             # Only where routes are learned: its library takes longer to load than all of ours.
             from controllers.following import Follower, changes, table
 
-            follower = self._follower = Follower(changes())  # before the table is read: nothing is missed in between
+            follower = Follower(changes())  # before the table is read: nothing is missed in between
             rib.heard_all(table())
+            self._follower = follower
             hub.spawn(self._follow, follower, rib, dpid)
         return rib.all_flows()
 
-    @guarded
     def _follow(self, follower: Follower, rib: Rib, dpid: int) -> None:
+        """Follow for ever: after an error, which is noted, from the whole table on."""
+        while True:
+            self._follow_until_error(follower, rib, dpid)
+            hub.sleep(RETRY_S)
+
+    @guarded
+    def _follow_until_error(self, follower: Follower, rib: Rib, dpid: int) -> None:
         follower.follow(rib, lambda: self.switches.decide(dpid, rib.changes))
 
     def connected(self, dpid: int, learned: Sequence[Found], now_s: float) -> list[Message]:

@@ -133,7 +133,7 @@ class Resolver:
                 messages += self._ask_anew(hop, now_s)
             else:
                 hop.mac, hop.state, hop.requests = mac, State.PROBE, 0
-                messages += [*(Add(flow) for flow in self._flows(hop)), *self._ask(hop, now_s)]
+                messages += [*(Add(flow) for flow in self._flows(hop)), *self._ask(hop, now_s), *self._released(hop)]
         return messages
 
     def packet(self, packet: PacketIn, now_s: float) -> list[Message]:
@@ -205,7 +205,11 @@ class Resolver:
             hop.mac = mac
             messages += [Add(flow) for flow in self._flows(hop)]
         hop.state, hop.due_s = State.REACHABLE, now_s + REACHABLE_S
-        messages += [Resubmit(packet.in_port, packet.frame) for packet in hop.held]
+        return messages + self._released(hop)
+
+    def _released(self, hop: _Hop) -> list[Message]:
+        """What was held, through the tables once more."""
+        messages: list[Message] = [Resubmit(packet.in_port, packet.frame) for packet in hop.held]
         hop.held.clear()
         return messages
 

@@ -99,7 +99,10 @@ class Probe:
         return self._process.output()
 
     def end(self) -> Answers:
-        """End it; what it has seen."""
+        """End it when it has been told something once more; what it has seen. So an outage that lasts is never taken
+        for none: ``LabError`` then."""
+        told = self.output().count("icmp_seq=")
+        wait_until("an answer after the change", lambda: self.output().count("icmp_seq=") > told + 1, CONVERGED_S)
         self._process.stop()
         output = self._process.output()
         return Answers(outage_ms(output), output)
@@ -149,10 +152,12 @@ class Service:
         node = next(node for node in self._lab.plan.nodes if node.name == name)
         wait_until(f"the session with {name}", lambda: node.pod_subnet in self._lab.routes(), CONVERGED_S)
 
-    def answering(self, src: str) -> str:
-        """The node that answers what ``src`` asks: flows are spread, and each stays where it is."""
+    def answering(self, src: str, address: str = "") -> str:
+        """The node that answers what ``src`` asks, from one of its addresses: flows are spread, and each stays where it
+        is."""
         capture = self._lab.capture([f"{name}:eth0" for name in self.names])
-        done = self._lab[src].run(("ping", "-n", "-q", "-c", "1", "-W", "5", SERVICE_ADDRESS))
+        source = ("-I", address) if address else ()
+        done = self._lab[src].run(("ping", "-n", "-q", "-c", "1", "-W", "5", *source, SERVICE_ADDRESS))
         frames = self._lab.captured(capture)
         asked = {frame.machine for frame in frames if frame.fields.get("ip.dst") == SERVICE_ADDRESS}
         if done.returncode or len(asked) != 1:

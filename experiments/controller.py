@@ -4,8 +4,9 @@
     rates:         a switch that is nothing but a connection hands over packets of hosts not seen before, as fast as
                    they are taken, then one at a time. Ryu's own simple_switch_13 (its logging off) does the same, and
                    a controller that answers every packet with the same bytes, which is the framework's part
-    first packet:  from node-a to node-c, cold caches: the switch has its flows from our controller beforehand; the same
-                   flows without a controller; and simple_switch_13, which has to see the packets first
+    first packet:  from node-a to node-c, cold caches: the switch has its flows from our controller beforehand; as few
+                   as will do, written by hand (a MAC's port each, the rest flooded), and no controller; and
+                   simple_switch_13, which has to see the packets first
 
 Blocks in an order drawn anew; ratios are to simple_switch_13, or to static flows, of the same block.
 
@@ -168,7 +169,8 @@ def cpu_of(pid: int) -> float:
 
 
 class Arm:
-    """A lab in which node-a pings node-c, and what its switch has its flows from."""
+    """A lab in which node-a pings node-c, and what its switch has its flows from: our controller (``planned``), nobody
+    (``static``), or Ryu's example."""
 
     def __init__(self, lab: Lab, name: str) -> None:
         self.lab, self.name = lab, name
@@ -180,13 +182,18 @@ class Arm:
         if self.name == "planned":
             return
         self.lab.kill_controller()
-        if self.name == EXAMPLE:
+        self._within("ovs-ofctl", "-O", "OpenFlow13", "del-flows", BRIDGE)
+        if self.name == "static":
+            for station in self.lab.plan.control.stations:
+                flow = f"priority=1,dl_dst={station.mac},actions=output:{station.port}"
+                self._within("ovs-ofctl", "-O", "OpenFlow13", "add-flow", BRIDGE, flow)
+            self._within("ovs-ofctl", "-O", "OpenFlow13", "add-flow", BRIDGE, "priority=0,actions=FLOOD")
+        else:
             program = next(program for program in PROGRAMS if program.name == EXAMPLE)
             host, _, port = CONTROLLER_ADDRESS.partition(":")
             inside = [*entry(self._tree, "mount", "pid", "net"), *launch(program, (host, int(port)))]
             self._controller = subprocess.Popen(inside, env={**os.environ, "KUBENET_SDN": program.sdn},
                                                 cwd=_environment.CHECKOUT)
-            self._within("ovs-ofctl", "-O", "OpenFlow13", "del-flows", BRIDGE)
             wait_until(f"{EXAMPLE} to have the switch", lambda: bool(self.lab.flows()), DEADLINE_S)
 
     def end(self) -> None:

@@ -105,9 +105,10 @@ class _Captures:
         return self._frames[probe]
 
     def _send(self, probe: Probe) -> list[Frame]:
-        self._lab.cool()
+        # Captured from before: where a routing daemon speaks, it may be that who asks for the gateway's MAC.
         capture = self._lab.capture(sorted(self._points[probe]))
         try:
+            self._lab.cool()
             put(self._lab, probe)
         finally:
             frames = self._lab.captured(capture)

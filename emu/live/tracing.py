@@ -46,9 +46,9 @@ def trace(lab: Lab, src: str, dst: str, request: str) -> tuple[Walk, Recording]:
 def _record(lab: Lab, there: Topology, src: str, dst: str, request: str) -> Recording:
     """Make a request from cold caches and capture it at every interface of the lab."""
     server = start(lab, dst, web_server(lab.plan.address(dst))) if request == "http" else None
-    lab.cool()
-    number = lab.capture(there.points())
+    number = lab.capture(there.points())  # from before: a routing daemon may be first to ask for its gateway's MAC
     try:
+        lab.cool()
         problem = _SEND[request](lab, src, dst)
         lab.settle(number, there.peer)
     finally:

@@ -18,8 +18,10 @@ pytestmark = pytest.mark.alone
 
 HOLD_S, SHORT_HOLD_S = 9, 3
 PROBE_MS = 10
-DETECTION_MS, INTERVAL_MS = 1500, 300
-"""BFD: five intervals after the last packet that came, a part of an interval before the silence."""
+FLOWS = 12
+DETECTION_MS, REACTION_MS = 1500, 300
+"""BFD: five intervals of 300 ms after the last packet that came; and what daemon, kernel, controller and switch may
+take on a busy machine after that."""
 
 
 BIRD = [("ryu", "bfd=on"), ("os-ken", "bfd=on")]
@@ -97,16 +99,23 @@ def test_a_next_hop_that_changes_loses_nothing(lab: Lab, service: Service) -> No
     assert "Unreachable" not in answers.output
 
 
-def test_flows_of_the_next_hop_that_stays_stay_with_it(lab: Lab, service: Service) -> None:
-    sources = [container.name for node in lab.plan.nodes for container in node.containers]
-    before = {src: service.answering(src) for src in sources}
-    victim, other = victim_and_other(service)
-    BgpNode(lab, victim).announce([])
-    service.await_routes([other])
-    assert {service.answering(src) for src in sources} == {other}
-    BgpNode(lab, victim).announce([SERVICE])
-    service.await_routes(service.names)
-    assert {src: service.answering(src) for src in sources} == before
+def test_flows_of_next_hops_that_stay_stay_with_them(lab: Lab) -> None:
+    service = Service(lab, ("node-b", "node-c", "node-d"))
+    service.announce(service.names)
+    addresses = [f"10.0.1.{100 + number}" for number in range(FLOWS)]
+    for address in addresses:
+        assert lab["ctr-1"].run(["ip", "address", "add", f"{address}/24", "dev", "eth0"]).returncode == 0
+    before = {address: service.answering("ctr-1", address) for address in addresses}
+    assert set(before.values()) == set(service.names)
+    service.announce(["node-b", "node-d"])
+    after = {address: service.answering("ctr-1", address) for address in addresses}
+    assert {a for a in addresses if after[a] != before[a]} == {a for a in addresses if before[a] == "node-c"}
+    service.announce(service.names)
+    assert {address: service.answering("ctr-1", address) for address in addresses} == before
+    for address in addresses:
+        lab["ctr-1"].run(["ip", "address", "del", f"{address}/24", "dev", "eth0"])
+    service.announce(())
+    wait_until("everything to be as it was", lambda: as_it_was(lab))
 
 
 def test_where_no_path_is_left_the_gateway_says_so_from_the_first_packet_on(lab: Lab, service: Service) -> None:
@@ -120,8 +129,11 @@ def test_where_no_path_is_left_the_gateway_says_so_from_the_first_packet_on(lab:
 
 def test_a_daemon_that_is_killed_is_noticed_by_its_connection(lab: Lab, service: Service) -> None:
     victim, other = victim_and_other(service)
+    probe = service.probe("ctr-1", PROBE_MS)
     BgpNode(lab, victim).kill()
     service.await_routes([other])
+    assert service.answering("ctr-1") == other
+    assert longest_gap(probe.end().output) == 0  # until then the node itself goes on
     node = next(node for node in lab.plan.nodes if node.name == victim)
     wait_until("its pods to be gone", lambda: node.pod_subnet not in lab.routes())
     wait_until("routes and flows to agree", lambda: agrees(lab))
@@ -140,16 +152,18 @@ def test_a_silent_node_is_given_up_within_the_detection_time(lab: Lab, service: 
     BgpNode(lab, victim).speak()
     service.await_session(victim)
     assert gap_ms > 0
-    assert gap_ms <= DETECTION_MS + INTERVAL_MS
+    assert gap_ms <= DETECTION_MS + REACTION_MS
 
 
 @BIRD_ALONE
 def test_a_hundred_flaps_leave_nothing_behind(lab: Lab, service: Service) -> None:
     service.announce(["node-d"])
     node = BgpNode(lab, "node-b")
-    for _ in range(50):
+    for _ in range(50):  # each change comes as far as to the gateway, at least
         node.announce([SERVICE, "10.251.0.0/24"])
+        wait_until("the flap's one half", lambda: "10.251.0.0/24" in lab.rib())
         node.announce([])
+        wait_until("the flap's other half", lambda: "10.251.0.0/24" not in lab.rib())
     node.announce(["10.252.0.0/24"])
     wait_until("the last word to hold", lambda: lab.routes().get("10.252.0.0/24") == (lab.plan.address("node-b"),))
     service.await_routes(["node-d"])
@@ -201,8 +215,9 @@ def test_a_silent_node_without_bfd_is_given_up_when_the_hold_time_is_over(daemon
     with Lab(f"routed:routes=bgp,bgp={daemon},hold={SHORT_HOLD_S}") as lab:
         started_s = monotonic()
         BgpNode(lab, "node-b").silence()
-        wait_until("its pods to be given up", lambda: lab.plan.nodes[1].pod_subnet not in lab.rib())
+        wait_until("its pods to be given up", lambda: lab.plan.nodes[1].pod_subnet not in lab.routes())
         waited_s = monotonic() - started_s
+        wait_until("routes and flows to agree", lambda: agrees(lab))
         # The daemon's clock ran since its last keepalive, a third of the hold time at most.
         assert waited_s > SHORT_HOLD_S / 2
         assert lab.errors() == []

@@ -16,7 +16,7 @@ from tests.live.machine import skip_without_framework
 
 pytestmark = pytest.mark.alone
 
-FLOWS = 64
+FLOWS, SOME = 64, 5
 FRAMEWORKS = ["ryu", "os-ken"]
 STRANGER, STRANGE = "02:00:00:00:00:77", "10.0.3.77"
 GROUP = "dl_src=01:00:00:00:00:00/01:00:00:00:00:00"
@@ -66,11 +66,16 @@ def nothing_lost(lab: Lab) -> Iterator[None]:
         processes.append(lab[source].spawn(["sh", "-c", f"echo $$ >> /run/emu/pings; {ping}"]))
     wait_until("all flows to be established", lambda: all("icmp_seq=3" in p.output() for p in processes))
     yield
+    before = [process.output().count("icmp_seq=") for process in processes]
+    wait_until("all flows to go on", lambda: all(p.output().count("icmp_seq=") > had + SOME
+                                                 for p, had in zip(processes, before, strict=True)))
     lab["node-a"].run(["sh", "-c", "kill -INT $(cat /run/emu/pings); rm /run/emu/pings"])
     wait_until("all flows to end", lambda: not any(p.alive() for p in processes))
-    for process in processes:  # but for a packet that was still on its way at the end
+    for process in processes:
         answered = [int(number) for number in re.findall(r"icmp_seq=(\d+) ", process.output())]
         assert answered == list(range(1, len(answered) + 1))
+        (sent,) = re.findall(r"(\d+) packets transmitted", process.output())
+        assert int(sent) - len(answered) <= 1  # one may have been on its way at the end
 
 
 def known(lab: Lab) -> set[tuple[str, int]]:

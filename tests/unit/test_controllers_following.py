@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 import pytest
@@ -12,7 +13,8 @@ from pyroute2.netlink import NLMSG_ERROR
 from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from controllers.following import BIRD_PROTOCOL, Follower, Heard, read
+import controllers.following
+from controllers.following import BIRD_PROTOCOL, SETTLE_S, Follower, Heard, read
 from controllers.framework import hub
 from controllers.plan import Gateway, Neighbor
 from controllers.rib import Rib
@@ -52,29 +54,81 @@ def test_a_message_that_is_cut_off_is_none_and_an_error_is_raised() -> None:
     assert told.value.errno == errno.EPERM
 
 
-def test_a_route_that_is_deleted_and_added_is_never_gone() -> None:
-    """As BIRD changes one: two messages, the second a moment after the first."""
-    hears, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    rib, seen = Rib(GATEWAY), []
+class Following:
+    """A follower of what ``kernel`` sends, and what there was each time that things had settled."""
 
-    def settled() -> None:
-        rib.changes(0.0)
-        seen.append(rib.routes())
+    def __init__(self, hears: socket.socket, kernel: socket.socket) -> None:
+        self.kernel, self.seen = kernel, list[list[dict[str, object]]]()
+        self._rib, self._follower = Rib(GATEWAY), Follower(hears)
+        self._task = None
 
-    def wait_for(count: int) -> None:
+    def follow(self) -> None:
+        self._follower.follow(self._rib, self._settled)
+
+    def begin(self) -> None:
+        self._task = hub.spawn(self.follow)
+
+    def end(self) -> None:
+        hub.kill(self._task)
+
+    def _settled(self) -> None:
+        self._rib.changes(0.0)
+        self.seen.append(self._rib.routes())
+
+    def wait_for(self, count: int) -> None:
         for _ in range(1000):
-            if len(seen) >= count:
+            if len(self.seen) >= count:
                 return
             hub.sleep(0.01)
-        raise AssertionError(f"settled {len(seen)} times, not {count}")
+        raise AssertionError(f"settled {len(self.seen)} times, not {count}")
 
+
+@pytest.fixture
+def following() -> Iterator[Following]:
+    hears, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with hears, kernel:
-        task = hub.spawn(Follower(hears).follow, rib, settled)
-        kernel.send(route(RTM_NEWROUTE, VIAS[0]))
-        wait_for(1)
-        kernel.send(route(RTM_DELROUTE, VIAS[0]))
-        hub.sleep(0)  # the first one is read alone
-        kernel.send(route(RTM_NEWROUTE, VIAS[1]))
-        wait_for(2)
-        hub.kill(task)
-    assert seen == [[{"prefix": "10.0.3.0/24", "via": [via]}] for via in VIAS]
+        yield Following(hears, kernel)
+
+
+def by(*vias: str) -> list[dict[str, object]]:
+    return [{"prefix": str(PREFIX), "via": [via]} for via in vias]
+
+
+@pytest.mark.parametrize("later_s", [0, SETTLE_S * 1.5])
+def test_a_route_that_is_deleted_and_added_is_never_gone(
+    following: Following, later_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As BIRD changes one: two messages, the second a moment after the first, or when it has a CPU again."""
+    monkeypatch.setattr(controllers.following, "table", lambda: {PREFIX: VIAS[:1]})
+    following.begin()
+    following.wait_for(1)
+    following.kernel.send(route(RTM_DELROUTE, VIAS[0]))
+    hub.sleep(later_s)  # the first one is read alone
+    following.kernel.send(route(RTM_NEWROUTE, VIAS[1]))
+    following.wait_for(2)
+    following.end()
+    assert following.seen == [by(VIAS[0]), by(VIAS[1])]
+
+
+def test_a_route_that_is_deleted_is_gone_in_the_end(following: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controllers.following, "table", lambda: {PREFIX: VIAS[:1]})
+    following.begin()
+    following.wait_for(1)
+    following.kernel.send(route(RTM_DELROUTE, VIAS[0]))
+    following.wait_for(2)
+    following.end()
+    assert following.seen == [by(VIAS[0]), []]
+
+
+def test_after_an_error_it_begins_with_the_table_again(following: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = iter([{PREFIX: VIAS[:1]}, {PREFIX: VIAS[1:]}])
+    monkeypatch.setattr(controllers.following, "table", lambda: next(tables))
+    following.kernel.send(route(RTM_NEWROUTE, VIAS[1]))  # older than the table
+    refused = struct.pack("=IHHIIi", 20, NLMSG_ERROR, 0, 0, 0, -errno.EPERM)
+    hub.spawn(lambda: following.wait_for(1) or following.kernel.send(refused))
+    with pytest.raises(OSError, match="netlink"):
+        following.follow()
+    following.begin()
+    following.wait_for(2)
+    following.end()
+    assert following.seen == [by(VIAS[0]), by(VIAS[1])]
