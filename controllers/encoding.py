@@ -1,8 +1,8 @@
 """Our messages to a switch, and their flows, as bytes of OpenFlow 1.3. Pure, and the only place where OpenFlow is made.
 
-Not by the frameworks' classes: these turn every address into an object of `netaddr` and back several times, which took
-more than half of what a packet-in costs, and lack some of Open vSwitch's actions, or name them otherwise in either.
-That both frameworks read the bytes as they were meant is tested.
+Not by the frameworks' classes: these turn every address into an object of `netaddr` and back, several times a message,
+and lack some of Open vSwitch's actions. That both frameworks read the bytes as they were meant, and would write the
+same, is tested.
 
 Numbers: ONF TS-006 (OpenFlow 1.3.5), section 7; Nicira's extensions: Open vSwitch's lib/ofp-actions.c and
 include/openvswitch/meta-flow.h.
