@@ -163,7 +163,8 @@ def refuse_others(options: Any) -> None:
                "arp": False, "innamespace": False, "pin": False, "cluster": None, "nat": False, "listenport": 6654}
     problems = [f"--{name}: the topology deck has its plan's own, and takes no other"
                 for name, value in default.items() if getattr(options, name, value) not in (value, None)]
-    if len(options.controller) != 1 or options.controller == ["none"]:
+    # "default", which is what Mininet has where nobody says --controller, is a switch's controller, or nobody
+    if len(options.controller) != 1 or options.controller[0].partition(",")[0] in ("default", "none"):
         problems = ["the topology deck wants one controller: --controller remote, and emu controller in another"
                     " terminal"]
     for problem in problems:
