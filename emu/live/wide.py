@@ -126,12 +126,15 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _remove_bridges() -> list[str]:
-    """Remove them, and return when Open vSwitch has done so: the next lab must not meet what is left."""
+    """Remove them, and return when Open vSwitch has done so: the next lab must not meet what is left. Nothing is taken
+    from the database while the daemon is down: it would never remove the bridge's own interface."""
     if not vswitch_runs():
         return []
     marked = ("find", "Bridge", f"external_ids:{MARK}!=''")  # of those that have it at all (ovs-vsctl(8))
     try:
         bridges = run(("ovs-vsctl", OVS_TIMEOUT, "--bare", "--columns=name", *marked)).split()
+        if bridges:
+            run(("ovs-appctl", OVS_TIMEOUT, "version"))
         for bridge in bridges:
             run(("ovs-vsctl", OVS_TIMEOUT, "--if-exists", "del-br", bridge))
     except LabError as error:
