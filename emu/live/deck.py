@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -67,13 +67,14 @@ class WideLab:
             raise SystemExit(done.returncode)
 
     def end(self) -> None:
-        """Remove all of it, unless that is done already. Signals wait."""
+        """Remove all of it, unless that is done already. Signals wait. What cannot be removed is told; the exit status
+        is settled by then."""
         if self._lock is None:
             return
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         lock, self._lock = self._lock, None
-        with plainly():
+        with suppress(SystemExit), plainly():
             try:
                 wide.remove()
             finally:

@@ -160,22 +160,24 @@ def daemon(name: str) -> int:
 
 
 def ill() -> dict[str, Any]:
-    """What a killed lab left is to be removed while the switch's daemon does not answer, then while its database is
+    """A lab's end, and what a killed one left, while the switch's daemon does not answer, and while its database is
     dead, whose socket stays."""
     before = machine()
     seen: dict[str, Any] = {"before": before}
-    for name, restart in (("ovs-vswitchd", start_vswitchd), ("ovsdb-server", start_database)):
+    for name, restart, number in (("ovs-vswitchd", start_vswitchd, signal.SIGTERM),
+                                  ("ovsdb-server", start_database, signal.SIGKILL)):
         with running("deck,design=bare,nodes=2") as process:
-            process.kill()
-            process.wait()
             os.kill(daemon(name), signal.SIGKILL)
+            process.send_signal(number)
+            process.wait(DEADLINE_S)
+            ended = NOISE.read_text().partition("emu> ")[2]
             done = subprocess.run(emu_command("clean"), capture_output=True, text=True, check=False)
             links = [link["ifname"] for link in json.loads(run("ip", "-j", "link"))]
             left = Path("/run/kubenet-emu-mn").exists() or "node-a-eth0" in links
             restart()
             again = subprocess.run(emu_command("clean"), capture_output=True, text=True, check=False)
-            seen[name] = {"status": done.returncode, "said": done.stderr, "left": left, "again": again.returncode,
-                          "said again": again.stdout, "after": machine()}
+            seen[name] = {"ended": ended, "status": done.returncode, "said": done.stderr, "left": left,
+                          "again": again.returncode, "said again": again.stdout, "after": machine()}
     return seen
 
 

@@ -194,6 +194,27 @@ def test_emu_routes_tells_what_a_running_lab_goes_by(lab: Lab, service: Service)
     text = emu("routes", "--lab", lab.lab_id).stdout
     assert SERVICE in text
     assert "Established" in text
+    assert told["errors"] == told["stations"] == told["bindings"] == []
+
+
+@BIRD_ALONE
+def test_emu_routes_tells_who_does_not_answer_and_all_else(lab: Lab, service: Service) -> None:
+    victim = service.names[0]
+    BgpNode(lab, victim).kill()
+    lab.kill_controller()
+    done = emu("routes", "--lab", lab.lab_id, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["controller"] is None
+    daemon, controller = told["errors"]
+    assert daemon.startswith(f"bird-{victim} does not answer: ")
+    assert controller == "the controller does not answer: [Errno 111] Connection refused"
+    assert len(told["sessions"]) == len(lab.plan.nodes)
+    assert len(told["flows"]) == len(lab.flows())
+    BgpNode(lab, victim).start()
+    lab.start_controller()
+    service.await_session(victim)
+    assert json.loads(emu("routes", "--lab", lab.lab_id, "--json").stdout)["errors"] == []
 
 
 @pytest.mark.parametrize("daemon", sorted(all_speakers()))
