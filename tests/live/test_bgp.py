@@ -217,6 +217,20 @@ def test_emu_routes_tells_who_does_not_answer_and_all_else(lab: Lab, service: Se
     assert json.loads(emu("routes", "--lab", lab.lab_id, "--json").stdout)["errors"] == []
 
 
+def test_a_dead_daemon_beside_the_gateway_is_an_error_of_the_lab() -> None:
+    with Lab("routed:routes=bgp,bgp=frr", nodes=2, containers=1) as lab:
+        BgpNode(lab, "node-b").kill()
+        assert lab.errors() == [], "a node's may be started again"
+        lab["node-a"].run(("sh", "-c", "kill -KILL $(cat /run/emu/bgp/gateway.pid)"))
+        wait_until("the lab to notice", lambda: bool(lab.errors()))
+        (error,) = lab.errors()
+        assert error.startswith("bird of switch ended with status -9: ")
+        told = json.loads(emu("routes", "--lab", lab.lab_id, "--json").stdout)
+        assert [text.partition(":")[0] for text in told["errors"]] == [
+            "bird-gateway does not answer", "frr-node-b does not answer"]
+        assert "\nsessions: none\n" in emu("routes", "--lab", lab.lab_id).stdout
+
+
 @pytest.mark.parametrize("daemon", sorted(all_speakers()))
 def test_a_silent_node_without_bfd_is_given_up_when_the_hold_time_is_over(daemon: str) -> None:
     with Lab(f"routed:routes=bgp,bgp={daemon},hold={SHORT_HOLD_S}") as lab:
