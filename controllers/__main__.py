@@ -46,6 +46,11 @@ def _end(status: str | None, _signal: int, _frame: FrameType | None) -> None:
     os._exit(0)
 
 
+def _end_by_signals(status: str | None) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, functools.partial(_end, status))
+
+
 def main() -> int:
     """Runs until a signal. Exit status: 0 by SIGTERM or SIGINT, 1 cannot listen, 2 usage or plan, 3 no framework."""
     options = _arguments()
@@ -80,8 +85,7 @@ def main() -> int:
         ("KUBENET_STATUS", options.status),
     ):
         os.environ[name] = value or ""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, functools.partial(_end, options.status))
+    _end_by_signals(None)  # whatever is at the status path so far is somebody else's
     try:
         from controllers import framework  # only now: it chooses when it is imported
     except ImportError as error:
@@ -89,6 +93,7 @@ def main() -> int:
         return 3
 
     def announce() -> None:
+        _end_by_signals(options.status)
         said = f"controllers: {', '.join(apps)} on {framework.NAME}, listening on {options.listen}"
         print(said, file=sys.stderr, flush=True)
 

@@ -8,7 +8,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,9 +32,11 @@ class Controller(Protocol):
 
     def known(self) -> dict[str, Any]: ...
 
+    def failed(self, where: str, error: object) -> None: ...
+
 
 def respond(controller: Controller, line: bytes) -> dict[str, Any]:
-    """The response to one request; {"error": ...} to what is none."""
+    """The response to one request; {"error": ...} to what is none, or fails."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):
@@ -43,14 +48,21 @@ def respond(controller: Controller, line: bytes) -> dict[str, Any]:
         "drops": controller.drops,
         "known": controller.known,
     }
-    if isinstance(operation, str) and operation in operations:
+    if not isinstance(operation, str) or operation not in operations:
+        return {"error": f"no such op: {operation!r}"}
+    try:
         return operations[operation]()
-    return {"error": f"no such op: {operation!r}"}
+    except Exception as error:
+        controller.failed(f"status socket, {operation}", error)
+        return {"error": f"{operation}: {type(error).__name__}: {error}"}
 
 
 def server(path: str, controller: Controller) -> Any:
-    """A server at `path`, listening; a socket left there by a process that was killed is replaced. Raises OSError."""
+    """A server at `path`, listening; a socket left there by a process that was killed is replaced. Raises OSError,
+    also where somebody listens there."""
     if Path(path).is_socket():
+        if _is_listened_at(path):
+            raise OSError(f"cannot listen on {path}: {os.strerror(errno.EADDRINUSE)}")
         Path(path).unlink()
 
     def serve(connection: Any, _peer: Any) -> None:
@@ -62,3 +74,9 @@ def server(path: str, controller: Controller) -> Any:
                     connection.sendall(json.dumps(respond(controller, line)).encode() + b"\n")
 
     return listen(path, serve)
+
+
+def _is_listened_at(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.setblocking(False)  # whoever has no room for one more does listen
+        return asking.connect_ex(path) != errno.ECONNREFUSED

@@ -177,7 +177,7 @@ class Switches(App):
         for dpid, reason, answer in waiting:
             counted = answer.wait(ANSWER_DEADLINE_S)
             if counted is None:
-                self.failed("drops", f"switch {dpid} has not answered for {ANSWER_DEADLINE_S:.0f} s")
+                self.failed("drops", f"switch {dpid} has gone, or not answered for {ANSWER_DEADLINE_S:.0f} s")
             else:
                 told[reason] += counted.body.packet_count
         return {"drops": dict(told)}
@@ -213,6 +213,9 @@ class Switches(App):
         return answer
 
     def _ask(self, dpid: int, question: Message | None, then: Callable[[Any], None]) -> None:
+        if dpid not in self._datapaths:  # it went while somebody else was asked
+            then(None)
+            return
         xid = self._next_xid()
         self._questions[dpid, xid] = then
         request = barrier(xid) if question is None else message(question, self._epochs[dpid], xid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from itertools import pairwise
 
 from emu.errors import LabError, UsageError
@@ -35,8 +36,13 @@ class BgpNode:
         self._speaker = speaker_of(lab.plan.params)
 
     def announce(self, prefixes: Iterable[str]) -> None:
-        """Announce these prefixes besides the pod subnet, and no others from now on."""
-        self._obey(self._speaker.announce(self._node, prefixes))
+        """Announce these prefixes besides the pod subnet, and no others from now on. ``UsageError`` names each that is
+        none; the gateway takes no other node's address and no default route, and all else."""
+        wanted = tuple(prefixes)
+        wrong = [prefix for prefix in wanted if not _is_prefix(prefix)]
+        if wrong:
+            raise UsageError(*(f"'{prefix}' is no IPv4 prefix, such as {SERVICE}" for prefix in wrong))
+        self._obey(self._speaker.announce(self._node, wanted))
 
     def stop(self) -> None:
         """End the session by the administrator's will (RFC 4271, section 8.1.2, ManualStop): the gateway is told."""
@@ -78,6 +84,14 @@ class BgpNode:
             said = (done.stderr or done.stdout).strip()
             raise LabError(f"{self._node.name}: {command[0]} ended with status {done.returncode}: {said}")
         return done.stdout
+
+
+def _is_prefix(text: str) -> bool:
+    """An address with a length, and no bit set beyond it: daemons take nothing else, and do not all say so."""
+    try:
+        return str(IPv4Network(text)) == text
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

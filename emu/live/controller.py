@@ -83,12 +83,18 @@ class Controller:
 
 
 def asked(path: Path, operation: str) -> dict[str, Any]:
-    """What the controller at a status socket answers to an operation; ``OSError`` where there is none."""
+    """What the controller at a status socket answers to an operation; ``OSError`` where there is none, or it ends over
+    it, ``LabError`` where it cannot."""
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(START_DEADLINE_S)
         asking.connect(str(path))
         with asking.makefile("rw") as stream:
             stream.write(json.dumps({"op": operation}) + "\n")
             stream.flush()
-            answer: dict[str, Any] = json.loads(stream.readline())
+            said = stream.readline()
+    if not said:
+        raise ConnectionResetError(f"the controller has ended over '{operation}'")
+    answer: dict[str, Any] = json.loads(said)
+    if "error" in answer:
+        raise LabError(f"the controller cannot tell: {answer['error']}")
     return answer

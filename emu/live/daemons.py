@@ -17,7 +17,7 @@ class Daemons:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._running: list[tuple[str, subprocess.Popen[bytes], Path]] = []
+        self._started: list[tuple[str, str, subprocess.Popen[bytes], Path]] = []
 
     def start(self, machine: str, process: Process, entering: Sequence[str]) -> None:
         """Start one; ``entering``: the words that have a command run in its machine."""
@@ -28,11 +28,20 @@ class Daemons:
         with open(log, "ab") as file:
             started = subprocess.Popen([*entering, *process.argv], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                                        start_new_session=True)
-        self._running.append((f"{process.argv[0]} of {machine}", started, log))
+        self._started.append((machine, process.argv[0], started, log))
+
+    def ended(self, machine: str) -> list[str]:
+        """Those of one machine that have ended, with what they said last."""
+        found = []
+        for where, program, process, log in self._started:
+            if where == machine and process.poll() is not None:
+                said = log.read_text(errors="replace").strip().splitlines()[-LINES_TOLD:]
+                found.append(f"{program} of {where} ended with status {process.returncode}: {' | '.join(said)}")
+        return found
 
     def assert_running(self) -> None:
-        """``LabError`` with what it said last if one has ended."""
-        for name, process, log in self._running:
-            if process.poll() is not None:
-                said = log.read_text(errors="replace").strip().splitlines()[-LINES_TOLD:]
-                raise LabError(f"{name} ended with status {process.returncode}: {' | '.join(said)}")
+        """``LabError`` if one has ended."""
+        machines = dict.fromkeys(machine for machine, *_ in self._started)
+        ended = [text for machine in machines for text in self.ended(machine)]
+        if ended:
+            raise LabError(*ended)

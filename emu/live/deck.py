@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -67,13 +67,14 @@ class WideLab:
             raise SystemExit(done.returncode)
 
     def end(self) -> None:
-        """Remove all of it, unless that is done already. Signals wait."""
+        """Remove all of it, unless that is done already. Signals wait. What cannot be removed is told; the exit status
+        is settled by then."""
         if self._lock is None:
             return
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         lock, self._lock = self._lock, None
-        with plainly():
+        with suppress(SystemExit), plainly():
             try:
                 wide.remove()
             finally:
@@ -163,7 +164,8 @@ def refuse_others(options: Any) -> None:
                "arp": False, "innamespace": False, "pin": False, "cluster": None, "nat": False, "listenport": 6654}
     problems = [f"--{name}: the topology deck has its plan's own, and takes no other"
                 for name, value in default.items() if getattr(options, name, value) not in (value, None)]
-    if len(options.controller) != 1 or options.controller == ["none"]:
+    # "default", which is what Mininet has where nobody says --controller, is a switch's controller, or nobody
+    if len(options.controller) != 1 or options.controller[0].partition(",")[0] in ("default", "none"):
         problems = ["the topology deck wants one controller: --controller remote, and emu controller in another"
                     " terminal"]
     for problem in problems:

@@ -6,6 +6,7 @@ OpenFlow 1.3 (ONF TS-006, version 1.3.5); only what our controllers and Ryu's ex
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -71,7 +72,8 @@ class Switch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # the other side has ended it: what there is to say, others have raised
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._reader.join(_DEADLINE_S)
         self._socket.close()
 

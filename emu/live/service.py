@@ -130,8 +130,9 @@ class Service:
         return drops
 
     def errors(self) -> list[str]:
-        """Exceptions of the controller, OpenFlow errors and errors of the switch, ever."""
-        return [*self.controller.errors(), *self.vswitch.errors()]
+        """Exceptions of the controller, OpenFlow errors and errors of the switch, ever; programs beside the switch that
+        have ended (nodes' may be killed and started again: ``emu.bgp``)."""
+        return [*self.controller.errors(), *self.vswitch.errors(), *self.daemons.ended(SWITCH)]
 
     # Commands
 

@@ -70,7 +70,10 @@ def clean() -> list[str]:
 
 
 def remove() -> list[str]:
-    """Remove everything that bears the mark; what that was, in words. Whoever calls this holds the lock."""
+    """Remove everything that bears the mark; what that was, in words. Whoever calls this holds the lock.
+
+    Bridges are last, since Open vSwitch alone may not do what it is told: ``LabError`` then, with all else gone.
+    """
     processes: set[int] = set()
 
     def ended() -> bool:
@@ -82,9 +85,6 @@ def remove() -> list[str]:
         return not running
 
     wait_until("the lab's processes to end", ended)
-    bridges = _bridges()
-    for bridge in bridges:
-        run(("ovs-vsctl", OVS_TIMEOUT, "--if-exists", "del-br", bridge))
     links = _links()
     for link in links:
         run(("ip", "link", "delete", link))
@@ -98,6 +98,7 @@ def remove() -> list[str]:
     for file in FOLDER.iterdir():
         if file != _LOCK:
             file.unlink()
+    bridges = _remove_bridges()
     there = Counter({"process": len(processes), "bridge": len(bridges), "link": len(links), "namespace": len(spaces)})
     return [f"{number} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
             for what, number in there.items() if number]
@@ -124,11 +125,23 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _bridges() -> list[str]:
+def _remove_bridges() -> list[str]:
+    """Remove them, and return when Open vSwitch has done so: the next lab must not meet what is left. Nothing is taken
+    from the database while the daemon is down: it would never remove the bridge's own interface."""
     if not vswitch_runs():
         return []
     marked = ("find", "Bridge", f"external_ids:{MARK}!=''")  # of those that have it at all (ovs-vsctl(8))
-    return run(("ovs-vsctl", OVS_TIMEOUT, "--bare", "--columns=name", *marked)).split()
+    try:
+        bridges = run(("ovs-vsctl", OVS_TIMEOUT, "--bare", "--columns=name", *marked)).split()
+        if bridges:
+            run(("ovs-appctl", OVS_TIMEOUT, "version"))
+        for bridge in bridges:
+            run(("ovs-vsctl", OVS_TIMEOUT, "--if-exists", "del-br", bridge))
+    except LabError as error:
+        raise LabError(f"a lab's bridge, if there is one, could not be removed, since Open vSwitch does not answer"
+                       f" ({error}); all else of the lab is gone; mend: sudo systemctl restart openvswitch-switch, then"
+                       " sudo ./run clean") from None
+    return bridges
 
 
 def vswitch_runs() -> bool:

@@ -11,6 +11,8 @@ from emu.speakers.bird import sessions
 from emu.verbs.common import Arguments
 
 FORMAT = "emu-routes/1"
+KINDS = ("sessions", "routes", "next_hops", "stations", "bindings", "tables", "flows")
+"""Every kind of rows there is; a document has them all."""
 _FLOW = re.compile(r"table=(\d+), n_packets=(\d+), n_bytes=(\d+), (?:.*?)priority=(\d+)(?:,(\S+))? actions=(\S+)")
 
 
@@ -29,14 +31,16 @@ def routes(arguments: Arguments) -> int:
 
 
 def document_of(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What a lab told, as ``emu routes --json`` prints it: rows of one kind under each name, empty ones left out."""
+    """What a lab told, as ``emu routes --json`` prints it: rows of one kind under each name; ``controller`` is
+    ``None`` where it does not answer."""
     known = dict(found["known"])
     names = {row["table"]: row["name"] for row in known.pop("tables", [])}
     flows = [flow for line in found["flows"] if (flow := _flow(line, names))]
-    told = [session for text in found["told"].values() for session in sessions(text)]
+    told = [session for text in found["told"] for session in sessions(text)]
     rows = {"sessions": told, **known, "tables": _tables(flows, names), "flows": flows}
-    return {"controller": found["controller"]["framework"], "errors": found["controller"]["errors"],
-            **{name: some for name, some in rows.items() if some}}
+    controller = found["controller"] or {"framework": None, "errors": []}
+    return {"controller": controller["framework"], "errors": [*found["silent"], *controller["errors"]],
+            **{name: rows.get(name, []) for name in KINDS}}
 
 
 def _flow(line: str, names: Mapping[int, str]) -> dict[str, Any] | None:
@@ -58,12 +62,13 @@ def _tables(flows: Iterable[Mapping[str, Any]], names: Mapping[int, str]) -> lis
 
 def lines_of(document: Mapping[str, Any]) -> Iterator[str]:
     """The document for a terminal: a table for each kind of rows; of flows only those that met a packet."""
-    yield f"{document['design']} as {document['lab']}, controller {document['controller']}"
-    for name, rows in document.items():
-        if not isinstance(rows, list) or not rows:
-            continue
-        if name == "errors":
-            yield from ("", *(f"ERROR {text}" for text in rows))
+    yield f"{document['design']} as {document['lab']}, controller {document['controller'] or 'does not answer'}"
+    if document["errors"]:
+        yield from ("", *(f"ERROR {text}" for text in document["errors"]))
+    for name in KINDS:
+        rows = document[name]
+        if not rows:
+            yield from ("", f"{name.replace('_', ' ')}: none")
             continue
         shown = [row for row in rows if row["packets"]] if name == "flows" else rows
         title = f"{name.replace('_', ' ')} ({len(rows)})"

@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
 STATUS = "/run/lab/controller.sock"
 PLAN = "/run/lab/plan.json"
+DATABASE = "/run/openvswitch/conf.db"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
 
@@ -53,15 +54,29 @@ def prepare() -> None:
     run("ip", "link", "set", "lo", "up")
     for folder in ("/run/openvswitch", "/run/lab"):
         Path(folder).mkdir()
-    database, log = "/run/openvswitch/conf.db", "--log-file=/run/openvswitch/log"
     os.environ.update(OVS_RUNDIR="/run/openvswitch", OVS_LOGDIR="/run/openvswitch", OVS_DBDIR="/run/openvswitch")
-    run("ovsdb-tool", "create", database, SCHEMA)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.Popen(["ovsdb-server", "--remote=punix:/run/openvswitch/db.sock", log, database], **quiet)
-    wait_until("ovsdb-server", Path("/run/openvswitch/db.sock").is_socket)
+    run("ovsdb-tool", "create", DATABASE, SCHEMA)
+    start_database()
     run("ovs-vsctl", "--no-wait", "init")
-    subprocess.Popen(["ovs-vswitchd", log], **quiet)
+    start_vswitchd()
+
+
+def start_database() -> None:
+    """Start Open vSwitch's database, for the first time or again."""
+    _start("ovsdb-server", "--remote=punix:/run/openvswitch/db.sock", DATABASE)
+    wait_until("ovsdb-server", lambda: not subprocess.run(["ovs-vsctl", "--no-wait", "show"], stdout=subprocess.DEVNULL,
+                                                          stderr=subprocess.DEVNULL, check=False).returncode)
+
+
+def start_vswitchd() -> None:
+    """Start Open vSwitch's daemon, for the first time or again."""
+    _start("ovs-vswitchd")
     run("ovs-vsctl", "init")
+
+
+def _start(*argv: str) -> None:
+    options = ["--log-file=/run/openvswitch/log", "--pidfile"]
+    subprocess.Popen([*argv, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 class Port:

@@ -16,7 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.live.controllers_lab import DEADLINE_S, REPOSITORY, prepare, run, wait_until
+from tests.live.controllers_lab import (
+    DEADLINE_S,
+    REPOSITORY,
+    prepare,
+    run,
+    start_database,
+    start_vswitchd,
+    wait_until,
+)
 
 CUSTOM = str(REPOSITORY / "emu/mn.py")
 NOISE = Path("/run/mn.log")
@@ -143,6 +151,34 @@ def in_the_way() -> dict[str, Any]:
     before = machine()
     done = mn("deck,design=bare,nodes=2")
     return {"status": done.returncode, "said": done.stderr, "before": before, "after": machine()}
+
+
+def daemon(name: str) -> int:
+    """The process number of one of this machine's Open vSwitch daemons."""
+    return next(int(folder.name) for folder in Path("/proc").iterdir()
+                if folder.name.isdigit() and (folder / "comm").read_text().strip() == name)
+
+
+def ill() -> dict[str, Any]:
+    """A lab's end, and what a killed one left, while the switch's daemon does not answer, and while its database is
+    dead, whose socket stays."""
+    before = machine()
+    seen: dict[str, Any] = {"before": before}
+    for name, restart, number in (("ovs-vswitchd", start_vswitchd, signal.SIGTERM),
+                                  ("ovsdb-server", start_database, signal.SIGKILL)):
+        with running("deck,design=bare,nodes=2") as process:
+            os.kill(daemon(name), signal.SIGKILL)
+            process.send_signal(number)
+            process.wait(DEADLINE_S)
+            ended = NOISE.read_text().partition("emu> ")[2]
+            done = subprocess.run(emu_command("clean"), capture_output=True, text=True, check=False)
+            links = [link["ifname"] for link in json.loads(run("ip", "-j", "link"))]
+            left = Path("/run/kubenet-emu-mn").exists() or "node-a-eth0" in links
+            restart()
+            again = subprocess.run(emu_command("clean"), capture_output=True, text=True, check=False)
+            seen[name] = {"ended": ended, "status": done.returncode, "said": done.stderr, "left": left,
+                          "again": again.returncode, "said again": again.stdout, "after": machine()}
+    return seen
 
 
 def refused(*commands: str) -> dict[str, Any]:

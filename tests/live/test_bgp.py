@@ -208,6 +208,41 @@ def test_emu_routes_tells_what_a_running_lab_goes_by(lab: Lab, service: Service)
     text = emu("routes", "--lab", lab.lab_id).stdout
     assert SERVICE in text
     assert "Established" in text
+    assert told["errors"] == told["stations"] == told["bindings"] == []
+
+
+@BIRD_ALONE
+def test_emu_routes_tells_who_does_not_answer_and_all_else(lab: Lab, service: Service) -> None:
+    victim = service.names[0]
+    BgpNode(lab, victim).kill()
+    lab.kill_controller()
+    done = emu("routes", "--lab", lab.lab_id, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["controller"] is None
+    daemon, controller = told["errors"]
+    assert daemon.startswith(f"bird-{victim} does not answer: ")
+    assert controller == "the controller does not answer: [Errno 111] Connection refused"
+    assert len(told["sessions"]) == len(lab.plan.nodes)
+    assert len(told["flows"]) == len(lab.flows())
+    BgpNode(lab, victim).start()
+    lab.start_controller()
+    service.await_session(victim)
+    assert json.loads(emu("routes", "--lab", lab.lab_id, "--json").stdout)["errors"] == []
+
+
+def test_a_dead_daemon_beside_the_gateway_is_an_error_of_the_lab() -> None:
+    with Lab("routed:routes=bgp,bgp=frr", nodes=2, containers=1) as lab:
+        BgpNode(lab, "node-b").kill()
+        assert lab.errors() == [], "a node's may be started again"
+        lab["node-a"].run(("sh", "-c", "kill -KILL $(cat /run/emu/bgp/gateway.pid)"))
+        wait_until("the lab to notice", lambda: bool(lab.errors()))
+        (error,) = lab.errors()
+        assert error.startswith("bird of switch ended with status -9: ")
+        told = json.loads(emu("routes", "--lab", lab.lab_id, "--json").stdout)
+        assert [text.partition(":")[0] for text in told["errors"]] == [
+            "bird-gateway does not answer", "frr-node-b does not answer"]
+        assert "\nsessions: none\n" in emu("routes", "--lab", lab.lab_id).stdout
 
 
 @pytest.mark.parametrize("daemon", sorted(all_speakers()))

@@ -87,6 +87,22 @@ def test_signals_and_errors_end_it_in_order_and_leave_others_alone() -> None:
     assert "Test nonesuch is unknown" in seen["failed"]["said"]
 
 
+WORDS = "a lab's bridge, if there is one, could not be removed, since Open vSwitch does not answer ("
+
+
+def test_a_switch_that_does_not_answer_is_told_when_all_else_is_gone() -> None:
+    seen = play("ill")
+    assert seen["ovs-vswitchd"]["ended"].startswith(f"mn: {WORDS}")
+    assert "Traceback" not in seen["ovs-vswitchd"]["ended"]
+    for name in ("ovs-vswitchd", "ovsdb-server"):
+        told = seen[name]
+        assert told["status"] == 1, name
+        assert told["said"].startswith(f"emu: {WORDS}"), name
+        assert not told["left"], name
+        assert (told["again"], told["said again"]) == (0, "removed what a machine-wide lab left: 1 bridge\n"), name
+        assert told["after"] == seen["before"], name
+
+
 def test_what_is_in_the_way_is_told_and_left() -> None:
     seen = play("in_the_way")
     assert seen["status"] == 1

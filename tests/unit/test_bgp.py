@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from emu.bgp import longest_gap, outage_ms
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from emu.bgp import BgpNode, longest_gap, outage_ms
 from emu.control import Gateway, NextHop
+from emu.designs import plans_for
+from emu.errors import UsageError
 from emu.routes import in_flow_table, in_kernel
+from emu.scenario import read
 from emu.speakers.bird import sessions
 
 ANSWERED = """PING 10.250.0.1 (10.250.0.1) 56(84) bytes of data.
@@ -63,3 +71,11 @@ def test_routes_are_read_from_the_kernels() -> None:
     assert in_kernel(text) == {"10.0.3.0/24": ("192.168.1.3",), "10.9.9.9/32": ("192.168.1.1",),
                                "10.250.0.0/24": ("192.168.1.2", "192.168.1.3")}
     assert in_kernel("") == {}
+
+
+def test_what_is_no_prefix_is_not_announced() -> None:
+    lab: Any = SimpleNamespace(plan=plans_for(["routed:routes=bgp"], read({})[0], [])[0])
+    wrong = ("10.250.0.1/24", "10.250.0.0", "10.0.0.0/33", "10.0.0.0/255.0.0.0", "fd00::/64", "x; reject")
+    with pytest.raises(UsageError) as raised:
+        BgpNode(lab, "node-b").announce(["10.250.0.0/24", *wrong])
+    assert raised.value.problems == tuple(f"'{text}' is no IPv4 prefix, such as 10.250.0.0/24" for text in wrong)

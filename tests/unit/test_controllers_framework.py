@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -37,7 +38,8 @@ from controllers.pipeline import (
     match,
 )
 from controllers.plan import BY_CONTROLLER, BY_SWITCH, Binding, EgressMtu, Gateway, Neighbor, Route, Station
-from controllers.status import respond
+from controllers.status import respond, server
+from controllers.switches import Switches
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTROLLERS = REPOSITORY / "controllers"
@@ -243,6 +245,48 @@ def test_status_requests() -> None:
     }
     for request, answer in answers.items():
         assert respond(controller, request) == answer, request[:20]
+
+
+def test_an_operation_that_fails_is_noted_and_answered() -> None:
+    noted: list[tuple[str, object]] = []
+    controller: Any = SimpleNamespace(status=dict, forget=dict, drops=lambda: {}[1], known=dict,
+                                      failed=lambda where, error: noted.append((where, error)))
+    assert respond(controller, b'{"op": "drops"}') == {"error": "drops: KeyError: 1"}
+    ((where, error),) = noted
+    assert where == "status socket, drops"
+    assert isinstance(error, KeyError)
+
+
+def test_a_switch_that_goes_while_others_are_asked_is_not_asked() -> None:
+    switches = Switches()
+    dropping = SimpleNamespace(OWNER=Owner.L2_SWITCH, DROPS={Kind.SPOOFED: "spoofed"}, dropped=dict)
+    switches.register(dropping)
+
+    def send(_request: bytes) -> None:
+        for dpid in (2, 1):
+            switches._gone(dpid)
+
+    for dpid in (1, 2):
+        switches._datapaths[dpid] = SimpleNamespace(send=send)
+        switches._epochs[dpid] = EPOCH
+    assert switches.drops() == {"drops": {"spoofed": 0}}
+    assert [text.split(",")[0] for text in switches.errors] == [f"drops: switch {dpid} has gone" for dpid in (1, 2)]
+
+
+def test_a_status_socket_is_taken_over_from_the_dead_alone(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(str(path))
+        first.listen(0)
+        for _ in range(3):  # also when there is no room for one more
+            with pytest.raises(OSError, match="Address already in use"):
+                server(str(path), SimpleNamespace())
+        status, said = launch("l2_switch", "--listen", "127.0.0.1:1", "--status", str(path))
+        assert (status, said) == (1, [f"controllers: cannot listen on {path}: Address already in use"])
+        assert path.is_socket()
+    with server(str(path), SimpleNamespace()).server as second, socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(path))
+        assert second
 
 
 def launch(*arguments: str) -> tuple[int, list[str]]:
