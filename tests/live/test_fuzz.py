@@ -31,8 +31,8 @@ FRAMES = [bytes.fromhex(line) for line in (CHECKOUT / "tests/data/frames.txt").r
 ALL_FRAMES, BATCH = 100_000, 500
 STRANGERS = STATIONS_MAX + 1000
 WARM, MOST_GROWTH_BYTES = 0.4, 2 << 20
-"""The table of stations and the queues of packets are bounded, and full by then. What an interpreter's heap may take from
-there to the end: less than the 15,000 frames would if they were kept."""
+"""The table of stations and the queues of packets are bounded, and full by then. What an interpreter's heap may take
+from there to the end: less than the 15,000 frames would if they were kept."""
 DEADLINE_S = 600.0
 EDGES = (0, 1, 0x7F, 0x80, 0xFF)
 
