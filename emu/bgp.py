@@ -156,10 +156,11 @@ class Service:
         self.await_routes(names)
 
     def await_routes(self, names: Sequence[str]) -> None:
-        """Return when the switch's route to the service is by these nodes."""
+        """Return when the switch's route to the service is by these nodes, for packets of flows that it knows, too."""
         vias = {self._lab.plan.address(name) for name in names}
         wait_until(f"the service by {', '.join(names) or 'nobody'}",
                    lambda: set(self._lab.routes().get(SERVICE, ())) == vias, CONVERGED_S)
+        self._lab.settled_flows()  # until then the datapath's cache may go by what was before
 
     def await_session(self, name: str) -> None:
         """Return when the gateway has a node's pod subnet again."""

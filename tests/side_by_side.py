@@ -91,8 +91,8 @@ def main() -> int:
             signal.signal(number, _end)
     began_s = time.monotonic()
     live = sorted((TESTS / "live").glob("test_*.py"), key=lambda file: -file.stat().st_size)  # long ones first, roughly
-    beside = [Job(str(path.relative_to(TESTS)), [str(path), "-m", BESIDE]) for path in (TESTS / "unit", *live)]
-    alone = [Job("alone", [str(TESTS), "-m", ALONE])]
+    beside = [Job(path.name, [str(path.relative_to(TESTS.parent)), "-m", BESIDE]) for path in (TESTS / "unit", *live)]
+    alone = [Job("alone", ["-m", ALONE])]
     ended = together(beside, AT_ONCE) + together(alone, 1)
     counts = sum((counted for _, counted in ended), Counter[str]())
     told = ", ".join(f"{number} {word}" for word, number in counts.items())

@@ -296,7 +296,7 @@ def test_what_tests_alone_use_is_installed_by_roots_tests_alone(
     assert done.returncode == 0, done.stderr
     asked = copy.asked()
     assert [line.partition(" install ")[2] for line in asked if line.startswith("apt-get -qy")] == installed
-    assert asked[-1].endswith("-m pytest" if verb == "test" else "-m emu doctor")
+    assert asked[-1].endswith("-m tests.side_by_side" if verb == "test" else "-m emu doctor")
 
 
 @needs_root
