@@ -246,14 +246,14 @@ def table(experiment: Experiment, programs: Sequence[Program], arms: Sequence[st
     """What came of it, a line a controller; then the first packets."""
     columns = (("packet_ins", "packet-ins/s"), ("flow_mods", "flow-mods/s"), ("response", "one alone, us"),
                ("cpu", "CPU each, us"))
-    yield f"{'controller':<28}" + "".join(f"{head:>26}" for _, head in columns)
+    yield f"{'controller':<28}" + "".join(f"{head:>32}" for _, head in columns)
     for program in programs:
         cells = (relative(experiment, program.spec, "rates", metric, RELATED) for metric, _ in columns)
-        yield f"{program.spec:<28}" + "".join(f"{cell:>26}" for cell in cells)
-    yield f"{'first packet':<28}{'us':>26}{'to the controller':>26}"
+        yield f"{program.spec:<28}" + "".join(f"{cell:>32}" for cell in cells)
+    yield f"{'first packet':<28}{'us':>32}{'to the controller':>32}"
     for arm in arms:
         cells = (relative(experiment, arm, "first_packet", metric, "static") for metric in ("latency", "to_controller"))
-        yield f"{arm:<28}" + "".join(f"{cell:>26}" for cell in cells)
+        yield f"{arm:<28}" + "".join(f"{cell:>32}" for cell in cells)
 
 
 def draw(experiment: Experiment, programs: Sequence[Program], arms: Sequence[str]) -> None:

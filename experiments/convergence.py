@@ -99,6 +99,7 @@ def converge(event: Event, experiment: Experiment, lab: Lab) -> list[Reading]:
 def fill(count: int, experiment: Experiment, lab: Lab) -> list[Reading]:
     """The time from a node's announcing ``count`` prefixes until they are in the switch, looked at every 50 ms; and the
     time a controller takes from its start until the switch has what it wants, all of it being there already."""
+    Service(lab, ("node-b", "node-d")).announce(())  # what the last event left
     node = BgpNode(lab, "node-b")
     before = flow_count(lab)
     prefixes = [str(network) for _, network in zip(range(count), MANY.subnets(new_prefix=28), strict=False)]
