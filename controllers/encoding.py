@@ -42,6 +42,7 @@ _ADD, _DELETE, _DELETE_STRICT = 0, 3, 4
 _FLOW_STATISTICS, _AGGREGATE = 1, 2
 _ALL_TABLES, _ANY, _NO_BUFFER = 0xFF, 0xFFFFFFFF, 0xFFFFFFFF
 _PORT_TABLE, _PORT_CONTROLLER = 0xFFFFFFF9, 0xFFFFFFFD
+_TO_PORT = 0xFFE5  # how much of a packet goes to the controller, which matters for no other port: ``OFPCML_MAX``
 _TELL_WHEN_REMOVED = 1
 _PRIORITY_UNUSED = 0x8000
 _WRITE_METADATA, _APPLY_ACTIONS, _GOTO_TABLE = 2, 4, 1
@@ -82,15 +83,17 @@ _FIELDS = {
 
 # Nicira's vendor number, and its actions: reg_move, bundle_load, check_pkt_larger.
 _NICIRA, _REG_MOVE, _BUNDLE_LOAD, _CHECK_PKT_LARGER = 0x2320, 6, 13, 49
-_NXM_REG0, _NXM_REG1, _NXM_IN_PORT = 0x00010004, 0x00010204, 0x00000002
+_NXM_IN_PORT = 0x00000002
 _HASH_L3L4_UDP, _HIGHEST_RANDOM_WEIGHT = 3, 1
 _WHOLE_REGISTER = 31  # the first bit, 0, in the upper ten bits; the number of bits less one in the lower six
 
 
 def message(item: Message, epoch: int, xid: int) -> bytes:
     """The message for one of ours; flows that it adds are of this epoch."""
-    if isinstance(item, Add | Delete):
-        return _whole(_FLOW_MOD, xid, _flow_mod(item.flow, epoch if isinstance(item, Add) else None))
+    if isinstance(item, Add):
+        return _whole(_FLOW_MOD, xid, _add(item.flow, epoch))
+    if isinstance(item, Delete):
+        return _whole(_FLOW_MOD, xid, _delete(item.flow))
     if isinstance(item, Send):
         return _whole(_PACKET_OUT, xid, _packet_out(_PORT_CONTROLLER, item.port, item.frame))
     if isinstance(item, Resubmit):
@@ -111,18 +114,19 @@ def _whole(kind: int, xid: int, body: bytes) -> bytes:
     return _HEADER.pack(_VERSION, kind, _HEADER.size + len(body), xid) + body
 
 
-def _flow_mod(flow: Flow, epoch: int | None) -> bytes:
-    """Add a flow, of an epoch; ``None``: delete it, whatever its epoch."""
-    if epoch is None:
-        cookie, mask, command, idle_timeout_s, instructions = (
-            flow.cookie.value, OWNER_AND_KIND_MASK, _DELETE_STRICT, 0, b"")
-    else:
-        cookie, mask, command, idle_timeout_s, instructions = (
-            flow.cookie.value | epoch, 0, _ADD, flow.idle_timeout_s, _instructions(flow))
-    ports = 0 if command == _ADD else _ANY
-    return _FLOW_MOD_BODY.pack(
-        cookie, mask, flow.table, command, idle_timeout_s, 0, flow.priority, _NO_BUFFER, ports, ports,
-        _TELL_WHEN_REMOVED if idle_timeout_s else 0) + _match(flow.match) + instructions
+def _add(flow: Flow, epoch: int) -> bytes:
+    fixed = _FLOW_MOD_BODY.pack(
+        flow.cookie.value | epoch, 0, flow.table, _ADD, flow.idle_timeout_s, 0, flow.priority, _NO_BUFFER, 0, 0,
+        _TELL_WHEN_REMOVED if flow.idle_timeout_s else 0)
+    return fixed + _match(flow.match) + _instructions(flow)
+
+
+def _delete(flow: Flow) -> bytes:
+    """Of whatever epoch."""
+    fixed = _FLOW_MOD_BODY.pack(
+        flow.cookie.value, OWNER_AND_KIND_MASK, flow.table, _DELETE_STRICT, 0, 0, flow.priority, _NO_BUFFER, _ANY, _ANY,
+        0)
+    return fixed + _match(flow.match)
 
 
 def _delete_all(flows: DeleteAll) -> bytes:
@@ -139,9 +143,6 @@ def _statistics(asked: int, flows: DeleteAll) -> bytes:
 def _packet_out(in_port: int, out_port: int, frame: bytes) -> bytes:
     action = _OUTPUT_ACTION.pack(_OUTPUT, _OUTPUT_ACTION.size, out_port, _TO_PORT)
     return _PACKET_OUT_BODY.pack(_NO_BUFFER, in_port, len(action)) + action + frame
-
-
-_TO_PORT = 0xFFE5  # how much of a packet goes to the controller, which matters for no other port: ``OFPCML_MAX``
 
 
 def _match(match: Match) -> bytes:
@@ -201,7 +202,7 @@ def _action(action: Action) -> bytes:
         return _nicira(struct.pack("!HHHH", _REG_MOVE, action.bits, 0, 0) + moved)
     if isinstance(action, CheckLarger):
         # `check_pkt_larger(SIZE)->reg0[0]`: subtype, size, the bit's place and its field.
-        return _nicira(struct.pack("!HHHI6x", _CHECK_PKT_LARGER, action.size_bytes, 0, _NXM_REG0))
+        return _nicira(struct.pack("!HHH", _CHECK_PKT_LARGER, action.size_bytes, 0) + _header("reg0") + bytes(6))
     if isinstance(action, Spread):
         return _nicira(_bundle_load(action))
     return _padded(_DEC_NW_TTL, b"")
@@ -209,9 +210,9 @@ def _action(action: Action) -> bytes:
 
 def _bundle_load(action: Spread) -> bytes:
     """What follows the vendor in `bundle_load(symmetric_l3l4+udp,0,hrw,ofport,reg1,members:...)`."""
-    fixed = struct.pack("!HHHHIHHI4x", _BUNDLE_LOAD, _HIGHEST_RANDOM_WEIGHT, _HASH_L3L4_UDP, 0, _NXM_IN_PORT,
-                        len(action.ports), _WHOLE_REGISTER, _NXM_REG1)  # fmt: skip
-    return fixed + struct.pack(f"!{len(action.ports)}H", *action.ports)
+    fixed = struct.pack("!HHHHIHH", _BUNDLE_LOAD, _HIGHEST_RANDOM_WEIGHT, _HASH_L3L4_UDP, 0, _NXM_IN_PORT,
+                        len(action.ports), _WHOLE_REGISTER)  # fmt: skip
+    return fixed + _header("reg1") + bytes(4) + struct.pack(f"!{len(action.ports)}H", *action.ports)
 
 
 def _nicira(body: bytes) -> bytes:

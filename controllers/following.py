@@ -107,10 +107,8 @@ class Follower:
         self._socket.setblocking(False)
 
     def follow(self, rib: Rib, settled: Callable[[], None]) -> None:
-        """Tell `rib` of all routes, then of every change, and, after some were lost, of all routes again; `settled`:
-        whenever that is to be acted on."""
-        self._begin(rib)
-        settled()
+        """Tell `rib` of every change, and, after some were lost, of all routes; `settled`: whenever that is to be acted
+        on."""
         while True:
             wait_readable(self._socket)
             try:
@@ -123,10 +121,17 @@ class Follower:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._begin(rib)
+                self.begin(rib)
             settled()
 
-    def _begin(self, rib: Rib) -> None:
+    def follow_anew(self, rib: Rib, settled: Callable[[], None]) -> None:
+        """As `follow`, from all routes as they are now."""
+        self.begin(rib)
+        settled()
+        self.follow(rib, settled)
+
+    def begin(self, rib: Rib) -> None:
+        """Tell `rib` of all routes as they are now."""
         self._skip()  # what waits still is older than the table, and may not be all there was
         rib.heard_all(table())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,23 +60,24 @@ class L3Gateway(SwitchApp):
     def _learned_flows(self, rib: Rib, dpid: int) -> list[Flow]:
         if self._follower is None:
             # Only where routes are learned: its library takes longer to load than all of ours.
-            from controllers.following import Follower, changes, table
+            from controllers.following import Follower, changes
 
             follower = Follower(changes())  # before the table is read: nothing is missed in between
-            rib.heard_all(table())
+            follower.begin(rib)
             self._follower = follower
             hub.spawn(self._follow, follower, rib, dpid)
         return rib.all_flows()
 
     def _follow(self, follower: Follower, rib: Rib, dpid: int) -> None:
         """Follow for ever: after an error, which is noted, from the whole table on."""
+        self._until_error(follower.follow, rib, dpid)
         while True:
-            self._follow_until_error(follower, rib, dpid)
             hub.sleep(RETRY_S)
+            self._until_error(follower.follow_anew, rib, dpid)
 
     @guarded
-    def _follow_until_error(self, follower: Follower, rib: Rib, dpid: int) -> None:
-        follower.follow(rib, lambda: self.switches.decide(dpid, rib.changes))
+    def _until_error(self, follow: Callable[[Rib, Callable[[], None]], None], rib: Rib, dpid: int) -> None:
+        follow(rib, lambda: self.switches.decide(dpid, rib.changes))
 
     def connected(self, dpid: int, learned: Sequence[Found], now_s: float) -> list[Message]:
         """Ask for next hops; those that were known before stay so until they are silent."""

@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(sys._getframe().f_code.co_filename).resolve().parent
 from emu.checks import machine_wide_problems  # noqa: E402
 from emu.designs import all_designs, plans_for  # noqa: E402
 from emu.errors import UsageError  # noqa: E402
-from emu.live.deck import Deck, clean, plainly, refuse_others  # noqa: E402
+from emu.live.deck import Deck, clean, refuse_others  # noqa: E402
 from emu.live.hosts import LabCLI  # noqa: E402
+from emu.live.wide import plainly  # noqa: E402
 from emu.model import Plan  # noqa: E402
 from emu.scenario import BY_FIELD, field_of, read  # noqa: E402
 

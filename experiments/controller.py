@@ -36,8 +36,9 @@ from controllers.learning import PLANNED
 from emu import Lab, __version__
 from emu.designs import plans_for
 from emu.errors import LabError, UsageError
+from emu.live import usage
 from emu.live.lab import choose
-from emu.live.openflow import FLOW_MOD, PACKET_OUT, Switch, packet_in
+from emu.live.openflow import FLOW_MOD, PACKET_OUT, Switch, free_address, packet_in
 from emu.live.process import wait_until
 from emu.live.tree import entry, running_trees
 from emu.live.vswitch import BRIDGE, CONTROLLER_ADDRESS
@@ -99,9 +100,7 @@ def launch(program: Program, address: tuple[str, int]) -> list[str]:
 @contextmanager
 def running(program: Program) -> Iterator[tuple[int, tuple[str, int]]]:
     """A controller by itself: its process number, and where it listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = ("127.0.0.1", int(free.getsockname()[1]))
+    address = free_address()
     process = subprocess.Popen(launch(program, address), env={**os.environ, "KUBENET_SDN": program.sdn},
                                cwd=_environment.CHECKOUT)
     try:
@@ -164,8 +163,7 @@ def asked(switch: Switch, program: Program, number: int, count: int) -> int:
 
 def cpu_of(pid: int) -> float:
     """CPU time of a process so far, in s."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return usage.take({"controller": pid}, (), 0).cpu_ns["controller"] / 1e9
 
 
 class Arm:

@@ -19,12 +19,12 @@ START_DEADLINE_S = 180.0
 
 
 class Controller:
-    """``python -m controllers`` for a plan, with its files in ``folder``."""
+    """``python -m controllers`` for a plan, with its files in ``folder``; ``listen``: where switches connect."""
 
-    def __init__(self, plan: Plan, sdn: str, folder: Path) -> None:
+    def __init__(self, plan: Plan, sdn: str, folder: Path, listen: str = CONTROLLER_ADDRESS) -> None:
         self._socket, self._log, plan_file = folder / "controller.sock", folder / "controller.log", folder / "plan.json"
         plan_file.write_text(plan.to_json())
-        self._argv = (sys.executable, "-m", "controllers", "--plan", str(plan_file), "--listen", CONTROLLER_ADDRESS,
+        self._argv = (sys.executable, "-m", "controllers", "--plan", str(plan_file), "--listen", listen,
                       "--status", str(self._socket), "--sdn", sdn, *plan.control.apps)
         self._process = self._popen()
         self._errors: list[str] = []
@@ -46,10 +46,12 @@ class Controller:
                                     start_new_session=True)
 
     def kill(self) -> None:
-        """End it by SIGKILL; its errors so far stay known."""
-        self._errors = self.errors()
-        self._process.kill()
-        self._process.wait()
+        """End it by SIGKILL; its errors so far stay known, where it tells them."""
+        try:
+            self._errors = self.errors()
+        finally:
+            self._process.kill()
+            self._process.wait()
 
     def wait_listening(self) -> None:
         """Return when switches can connect; ``LabError`` if it ended instead."""

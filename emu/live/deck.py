@@ -12,32 +12,22 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from mininet.topo import Topo
 
-from emu.errors import EmuError, MissingError
+from emu.errors import MissingError, UsageError
 from emu.live import wide
 from emu.live.hosts import LabHost, LabInterface, LabLink, LabSwitch
 from emu.live.vswitch import BRIDGE, VSwitch
+from emu.live.wide import plainly
 from emu.model import Machine, Plan
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-@contextmanager
-def plainly() -> Iterator[None]:
-    """Errors that a user is to read end the program: a line each on standard error, and their exit status."""
-    try:
-        yield
-    except EmuError as error:
-        for problem in error.problems:
-            print(f"mn: {problem}", file=sys.stderr)
-        raise SystemExit(error.exit_status) from None
 
 
 class WideLab:
@@ -168,10 +158,9 @@ def refuse_others(options: Any) -> None:
     if len(options.controller) != 1 or options.controller[0].partition(",")[0] in ("default", "none"):
         problems = ["the topology deck wants one controller: --controller remote, and emu controller in another"
                     " terminal"]
-    for problem in problems:
-        print(f"mn: {problem}", file=sys.stderr)
-    if problems:
-        raise SystemExit(2)
+    with plainly():
+        if problems:
+            raise UsageError(*problems)
 
 
 def clean() -> None:

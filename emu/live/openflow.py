@@ -45,6 +45,13 @@ def _message(kind: int, xid: int, body: bytes = b"") -> bytes:
     return _HEADER.pack(_VERSION, kind, _HEADER.size + len(body), xid) + body
 
 
+def free_address() -> tuple[str, int]:
+    """A port of loopback's where nobody listens now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return "127.0.0.1", int(free.getsockname()[1])
+
+
 class ControllerLost(LabError):
     """The controller has closed the connection, or does not answer."""
 

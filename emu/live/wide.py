@@ -14,10 +14,12 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from emu.errors import LabError
+from emu.errors import EmuError, LabError
 from emu.live.linux import unmount
 from emu.live.process import run, wait_until
 
@@ -29,6 +31,17 @@ MARK = "kubenet-emu-mn"
 
 OVS_TIMEOUT = "--timeout=10"
 _LOCK = FOLDER / "lock"
+
+
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """Errors that a user is to read end the program: a line each on standard error, and their exit status."""
+    try:
+        yield
+    except EmuError as error:
+        for problem in error.problems:
+            print(f"mn: {problem}", file=sys.stderr)
+        raise SystemExit(error.exit_status) from None
 
 
 def claim() -> int:

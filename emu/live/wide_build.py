@@ -11,13 +11,13 @@ import os
 import pickle
 import sys
 
-from emu.errors import EmuError, LabError, MissingError
+from emu.errors import LabError, MissingError
 from emu.live import namespaces
 from emu.live.fitting import filter_bridges, shape_links, suit_userspace_datapath
 from emu.live.lab import choose, this_machine
 from emu.live.namespaces import Namespace
 from emu.live.vswitch import BRIDGE, VSwitch
-from emu.live.wide import FOLDER, MARK, SPACES, vswitch_runs
+from emu.live.wide import FOLDER, MARK, SPACES, plainly, vswitch_runs
 from emu.model import SWITCH, Plan
 
 
@@ -46,16 +46,6 @@ def build(plan: Plan) -> None:
     shape_links(plan, "netem" in this_machine().qdiscs, FOLDER, SPACES)
 
 
-def main() -> int:
-    """The exit status; every problem is one line on standard error."""
-    try:
-        build(pickle.load(sys.stdin.buffer))
-    except EmuError as error:
-        for problem in error.problems:
-            print(f"mn: {problem}", file=sys.stderr)
-        return error.exit_status
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    with plainly():
+        build(pickle.load(sys.stdin.buffer))

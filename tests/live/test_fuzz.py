@@ -3,12 +3,8 @@ memory does not grow. ``tests/data/frames.txt`` has the frames of real labs that
 
 from __future__ import annotations
 
-import os
 import random
-import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +16,9 @@ from controllers.learning import STATIONS_MAX
 from controllers.pipeline import Cookie, Kind, Owner
 from controllers.wire import ETHERNET_BYTES, checksum
 from emu.designs import plans_for
-from emu.live.controller import asked
-from emu.live.openflow import FLOW_MOD, PACKET_OUT, Switch, packet_in
+from emu.live import usage
+from emu.live.controller import Controller
+from emu.live.openflow import FLOW_MOD, PACKET_OUT, Switch, free_address, packet_in
 from emu.live.process import wait_until
 from emu.model import Plan, Scenario
 from tests.live.machine import CHECKOUT, skip_without_framework
@@ -82,26 +79,17 @@ def stranger(number: int) -> bytes:
 
 
 @contextmanager
-def controller(plan: Plan, sdn: str, folder: Path) -> Iterator[tuple[int, tuple[str, int], Path]]:
-    """The plan's controller by itself: its process number, where it listens, and its status socket."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = ("127.0.0.1", free.getsockname()[1])
-    file, status = folder / "plan.json", folder / "status"
-    file.write_text(plan.to_json())
-    argv = [sys.executable, "-m", "controllers", "--plan", str(file), "--status", str(status), "--sdn", sdn,
-            "--listen", f"{address[0]}:{address[1]}"]
-    log = folder / "log"
-    with log.open("wb") as said:
-        process = subprocess.Popen(argv, cwd=CHECKOUT, stderr=said)
+def running(plan: Plan, sdn: str, folder: Path) -> Iterator[tuple[Controller, Switch]]:
+    """The plan's controller by itself, and a switch that is nothing but a connection to it."""
+    address = free_address()
+    controller = Controller(plan, sdn, folder, f"{address[0]}:{address[1]}")
     try:
-        wait_until("the controller to listen", lambda: b"listening" in log.read_bytes() or process.poll() is not None,
-                   DEADLINE_S)
-        assert process.poll() is None, log.read_text()
-        yield process.pid, address, status
+        controller.wait_listening()
+        with Switch(address, plan.control.dpid or 0) as switch:
+            controller.wait_ready()
+            yield controller, switch
     finally:
-        process.kill()
-        process.wait()
+        controller.kill()
 
 
 @pytest.mark.parametrize("sdn", ["ryu", "os-ken"])
@@ -114,27 +102,25 @@ def test_mutated_frames_are_survived(spec: str, owners: tuple[Owner, ...], sdn: 
     skip_without_framework(sdn)
     (plan,) = plans_for([spec], Scenario(), [])
     frames, generator = ALL_FRAMES // 4, random.Random(f"{spec} {sdn}")
-    dpid = plan.control.dpid or 0
-    with controller(plan, sdn, tmp_path) as (pid, address, status), Switch(address, dpid) as switch:
-        wait_until("the controller to be ready", lambda: asked(status, "status")["ready"], DEADLINE_S)
+    with running(plan, sdn, tmp_path) as (controller, switch):
         before, warm_bytes = switch.received.copy(), 0
         for sent in range(BATCH, frames + 1, BATCH):
             switch.send(b"".join(handed_over(generator, owners) for _ in range(BATCH)))
             if sent == frames * WARM:
                 answers = switch.received - before
                 switch.send(b"".join(map(stranger, range(STRANGERS))))
-                warm_bytes = settled_bytes(pid, status, sent + STRANGERS)
+                warm_bytes = settled_bytes(controller, sent + STRANGERS)
                 if Owner.L2_SWITCH in owners:
-                    assert len(asked(status, "status")["learned"]) == STATIONS_MAX
-        grown_bytes = settled_bytes(pid, status, frames + STRANGERS) - warm_bytes
-        assert asked(status, "status")["errors"] == []
-        assert asked(status, "status")["ready"]
+                    assert len(controller.ask("status")["learned"]) == STATIONS_MAX
+        grown_bytes = settled_bytes(controller, frames + STRANGERS) - warm_bytes
+        assert controller.ask("status")["errors"] == []
+        assert controller.ask("status")["ready"]
     assert answers[PACKET_OUT] + answers[FLOW_MOD] > frames / 1000  # they came as far as to where decisions are made
     assert grown_bytes <= MOST_GROWTH_BYTES
 
 
-def settled_bytes(pid: int, status: Path, handed: int) -> int:
+def settled_bytes(controller: Controller, handed: int) -> int:
     """The controller's memory when it has seen so many frames."""
     wait_until("the controller to have seen all frames",
-               lambda: asked(status, "status")["counters"]["packet_in"] == handed, DEADLINE_S)
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+               lambda: controller.ask("status")["counters"]["packet_in"] == handed, DEADLINE_S)
+    return usage.take({"controller": controller.pid}, (), 0).memory_bytes["controller"]

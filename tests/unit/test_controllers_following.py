@@ -63,7 +63,7 @@ class Following:
         self._task = None
 
     def follow(self) -> None:
-        self._follower.follow(self._rib, self._settled)
+        self._follower.follow_anew(self._rib, self._settled)
 
     def begin(self) -> None:
         self._task = hub.spawn(self.follow)

@@ -150,6 +150,15 @@ def passage(p: Picture, packet: Packet) -> tuple[Step, Step, Step]:
     return p.at(packet, near, "in"), p.at(packet, far, "out"), at_node
 
 
+def decided(p: Picture, gateway: Medium, name: str, claim: str, caption: str, shows: str) -> Slide:
+    """The slide on what the gateway does with a container's request; ``shows``: the fact."""
+    get = p.request()
+    comes, leaves, at_node = passage(p, get)
+    play = {p.plan.node_of[end].name: Card(active=(end,)) for end in (p.walk.src, p.walk.dst)}
+    scene = p.moving(gateway, get, at_node, first=comes, last=at_node, via=True, cards=play)
+    return Slide(name, claim, caption, scene, p.walk, leaves, "eth.dst", (shows,), "22")
+
+
 def _nodes(p: Picture) -> tuple[Slide, ...]:
     walk, a, c = p.walk, p.walk.src, p.walk.dst
     address = p.plan.address(c)
@@ -263,24 +272,13 @@ def _containers(p: Picture) -> tuple[Slide, ...]:
             ("pod-to-gateway",),
             "20-21",
         ),
-        Slide(
+        decided(
+            p,
+            _gateway(p, f"TTL {p.ttl(leaves)} was {p.ttl(comes)}", c.pod_subnet),
             "pod-decision",
             f"The gateway knows {c.pod_subnet} behind {c.name}.",
             "One route a node covers all its containers. This one is static; it could be learned by BGP.",
-            p.moving(
-                _gateway(p, f"TTL {p.ttl(leaves)} was {p.ttl(comes)}", c.pod_subnet),
-                get,
-                at_node,
-                first=comes,
-                last=at_node,
-                via=True,
-                cards=play,
-            ),
-            walk,
-            leaves,
-            "eth.dst",
-            ("pod-decision",),
-            "22",
+            "pod-decision",
         ),
         Slide(
             "pod-delivered",

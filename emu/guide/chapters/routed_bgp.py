@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from emu.addressing import GATEWAY_MAC
 from emu.claims import Claim, Learned, Prints, Request, Seen
 from emu.guide.chapters.base import REQUEST, Picture, fact
-from emu.guide.chapters.routed import passage
+from emu.guide.chapters.routed import decided, passage
 from emu.guide.scene import Card, Chapter, Medium, Slide, TableRow
 from emu.model import INITIAL_TTL, Plan
 from emu.speakers.bird import SPEAKER
@@ -76,8 +76,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
     walk, plan = p.walk, p.plan
     source, target = plan.container_of[walk.src], plan.container_of[walk.dst]
     a, c = plan.node_of[source.name], plan.node_of[target.name]
-    get = p.request()
-    comes, leaves, at_node = passage(p, get)
+    comes, leaves, _ = passage(p, p.request())
     play = {a.name: Card(active=(source.name,)), c.name: Card(active=(target.name,))}
     return (
         Slide(
@@ -100,25 +99,14 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
             facts=("learned",),
             deck="18",
         ),
-        Slide(
+        decided(
+            p,
+            _gateway(p, f"TTL {p.ttl(leaves)} was {p.ttl(comes)}", c.pod_subnet),
             "decision",
             f"{c.name} announced {c.pod_subnet}: it goes there.",
             "To the packet a learned route is like a static one: two MACs new, TTL one less. When the announcement "
             "ends, so does the route.",
-            p.moving(
-                _gateway(p, f"TTL {p.ttl(leaves)} was {p.ttl(comes)}", c.pod_subnet),
-                get,
-                at_node,
-                first=comes,
-                last=at_node,
-                via=True,
-                cards=play,
-            ),
-            walk,
-            leaves,
-            "eth.dst",
-            ("learned-decision",),
-            "22",
+            "learned-decision",
         ),
     )
 
