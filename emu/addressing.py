@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
+from itertools import islice
 
+from emu.errors import UsageError
 from emu.model import Container, Node, Scenario
 
 DECK_NODE_MACS = ("12:22:33:44:55:01", "02:23:45:67:89:02", "12:22:33:44:55:03", "02:23:45:67:89:04")
 DECK_CONTAINER_MACS = {"10.0.1.2": "aa:bb:cc:dd:e1:01", "10.0.3.2": "aa:bb:cc:dd:e3:02"}
 DECK_CONTAINER_NODES = (1, 3)
+DECK_OUTSIDE = 2
+"""The number of the deck's node that an outside machine takes the place of: node-b, 192.168.1.2."""
 GATEWAY_MAC = "12:22:33:44:55:fe"
 
 OUTSIDE_BLOCK, BRIDGE_BLOCK = 254, 255
@@ -83,17 +87,70 @@ def pod_subnets(pod_cidr: str, containers: int) -> Iterator[IPv4Network]:
 
 
 def nodes_of(scenario: Scenario) -> tuple[Node, ...]:
-    """The nodes and containers of a scenario that ``emu.checks`` has found sound."""
+    """The nodes and containers of a scenario that ``emu.checks`` has found sound. In the deck's scenario an outside
+    machine takes the place of node-b."""
     addresses = node_addresses(scenario.node_cidr)
     subnets = pod_subnets(scenario.pod_cidr, scenario.containers_per_node)
     nodes, first_container = [], 1
     for number in range(1, scenario.node_count + 1):
         has_none = scenario.is_deck and number not in DECK_CONTAINER_NODES
         count = 0 if has_none else scenario.containers_per_node
-        node = _node(number, next(addresses), next(subnets), first_container, count)
-        nodes.append(node)
+        node = _node(node_name(number), number, next(addresses), next(subnets), first_container, count)
+        if number != _given_up(scenario):
+            nodes.append(node)
         first_container += count
     return tuple(nodes)
+
+
+def _given_up(scenario: Scenario) -> int | None:
+    """The number of the node whose place an outside machine takes."""
+    return DECK_OUTSIDE if scenario.is_deck and scenario.outside else None
+
+
+def outside_name(number: int) -> str:
+    """What the outside machine of a number, from 1 on, is called."""
+    return f"outside-{number}"
+
+
+def machine_names(scenario: Scenario) -> list[str]:
+    """The names of all nodes and outside machines, whether or not there are addresses for them."""
+    nodes = (number for number in range(1, scenario.node_count + 1) if number != _given_up(scenario))
+    return [*map(node_name, nodes), *map(outside_name, range(1, scenario.outside + 1))]
+
+
+def others_of(scenario: Scenario, bridges: int = 0, have_leases: bool = False) -> tuple[tuple[Node, ...],
+                                                                                     tuple[Node, ...]]:
+    """The outside machines of a sound scenario, and ``bridges`` bridge machines. Bridge machines have a pod subnet of
+    the overlay that runs on them; outside machines do if they ``have_leases``.
+
+    Numbers go on after the nodes'. Raises ``UsageError`` where the networks have no room for so many.
+    """
+    blocks = IPv4Network(scenario.node_cidr).num_addresses // 256
+    spare = islice(node_addresses(scenario.node_cidr), scenario.node_count, None)
+    subnets = list(islice(pod_subnets(scenario.pod_cidr, scenario.containers_per_node),
+                          scenario.node_count + scenario.outside + bridges))
+
+    def machine(name: str, number: int, block: int, index: int, leases: bool) -> Node:
+        has_block = block < blocks
+        address = str(IPv4Network(scenario.node_cidr)[block * 256 + index]) if has_block else next(spare, "")
+        if not address or number > len(subnets):
+            lacking = "--pod-cidr" if address else "--node-cidr"
+            raise UsageError(f"{lacking} has no room for {name} besides {scenario.node_count} nodes")
+        return _node(name, number, address, subnets[number - 1] if leases else None)
+
+    outside, number = [], scenario.node_count
+    for index in range(1, scenario.outside + 1):
+        if _given_up(scenario) and index == 1:
+            there = list(islice(node_addresses(scenario.node_cidr), DECK_OUTSIDE))[-1]
+            lease = subnets[DECK_OUTSIDE - 1] if have_leases else None
+            outside.append(_node(outside_name(index), DECK_OUTSIDE, there, lease))
+            continue
+        number += 1
+        outside.append(machine(outside_name(index), number, OUTSIDE_BLOCK, index, have_leases))
+    first = number + 1
+    between = [machine(f"bridge-{index}", first + index - 1, BRIDGE_BLOCK, index, True)
+               for index in range(1, bridges + 1)]
+    return tuple(outside), tuple(between)
 
 
 def node_name(number: int) -> str:
@@ -101,19 +158,19 @@ def node_name(number: int) -> str:
     return f"node-{letters(number)}"
 
 
-def _node(number: int, address: str, subnet: IPv4Network, first_container: int, containers: int) -> Node:
-    name = node_name(number)
-    bridge, vtep = str(subnet[1]), str(subnet[0])
+def _node(name: str, number: int, address: str, subnet: IPv4Network | None, first_container: int = 1,
+          containers: int = 0) -> Node:
+    bridge, vtep = (str(subnet[1]), str(subnet[0])) if subnet else ("", "")
     return Node(
         name=name,
         number=number,
         address=address,
         mac=DECK_NODE_MACS[number - 1] if number <= len(DECK_NODE_MACS) else mac_of(address),
-        pod_subnet=str(subnet),
+        pod_subnet=str(subnet or ""),
         bridge_address=bridge,
-        bridge_mac=mac_of(bridge),
+        bridge_mac=mac_of(bridge) if subnet else "",
         vtep_address=vtep,
-        vtep_mac=mac_of(vtep),
+        vtep_mac=mac_of(vtep) if subnet else "",
         containers=tuple(
             Container(
                 name=f"ctr-{first_container + index}",
@@ -122,5 +179,6 @@ def _node(number: int, address: str, subnet: IPv4Network, first_container: int, 
                 mac=mac_of(str(subnet[FIRST_CONTAINER + index])),
             )
             for index in range(containers)
+            if subnet
         ),
     )

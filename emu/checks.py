@@ -10,8 +10,8 @@ from itertools import islice
 from emu.addressing import (
     FIRST_CONTAINER,
     RESERVED_AT_END,
+    machine_names,
     node_addresses,
-    node_name,
     pod_subnet_prefix,
     pod_subnets,
 )
@@ -26,6 +26,9 @@ SMALLEST_BW, LARGEST_BW = 0.01, 34_359.0
 
 LARGEST_DELAY_MS = 500.0
 """A round trip crosses four links, and ARP gives up after three requests, one a second (``net/ipv4/arp.c``)."""
+
+MOST_OUTSIDE = 99
+"""A port of the switch is called after its machine, in 15 characters: outside-99-eth0."""
 
 LARGEST_SUBNET_BITS = 16
 DECK_POD_PREFIX, DECK_SUBNET_PREFIX = 16, 24
@@ -45,6 +48,8 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
         problems.append(("containers", f"--containers {scenario.containers_per_node}: 0 or more"))
     if not SMALLEST_MTU <= scenario.mtu <= LARGEST_MTU:
         problems.append(("mtu", f"--mtu {scenario.mtu}: between {SMALLEST_MTU} and {LARGEST_MTU} bytes"))
+    if not 0 <= scenario.outside <= MOST_OUTSIDE:
+        problems.append(("outside", f"--outside {scenario.outside}: between 0 and {MOST_OUTSIDE} machines"))
     if scenario.seed < 0:
         problems.append(("seed", f"--seed {scenario.seed}: 0 or more"))
     problems += _links_problems(scenario)
@@ -64,12 +69,12 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
 def _links_problems(scenario: Scenario) -> list[tuple[str, str]]:
     """Everything wrong with what is asked of all links and, beyond that, of some."""
     problems = _link_problems(scenario.shape_of(""))
-    nodes = [node_name(number) for number in range(1, scenario.node_count + 1)]
+    machines = machine_names(scenario)
     for name in scenario.links:
         own = [problem for problem in _link_problems(scenario.shape_of(name)) if problem not in problems]
         problems = problems + [("links", f"--links {name}: {text.removeprefix('--')}") for _, text in own]
-        if name not in nodes:
-            problems.append(("links", f"--links: there is no node '{name}'"))
+        if name not in machines:
+            problems.append(("links", f"--links: there is no node '{name}', nor an outside machine"))
     return problems
 
 

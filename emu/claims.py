@@ -64,6 +64,16 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Datagrams:
+    """A probe: ``count`` flows of one UDP datagram each from ``src`` to ``dst``, where nobody wants them, from as many
+    ports; then ping's own request, which is answered in a sound lab."""
+
+    src: str
+    dst: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Request:
     """A probe that was sent elsewhere: one request as ``emu trace`` makes it, whose frames are handed to the judge.
 
@@ -75,7 +85,7 @@ class Request:
     kind: str
 
 
-Probe = Ping | ArpRequests | Forged | Stream | Request
+Probe = Ping | ArpRequests | Forged | Stream | Datagrams | Request
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,7 @@ def _add_scenario(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("scenario (the deck's by default)")
     group.add_argument("--scenario", type=Path, metavar="FILE.yaml", help="a file with the options below as its keys")
     for option in OPTIONS:
-        text = option.help if option.built else f"{option.help} (not built yet)"
-        group.add_argument(f"--{option.name}", metavar=option.metavar, help=text)
+        group.add_argument(f"--{option.name}", metavar=option.metavar, help=option.help)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

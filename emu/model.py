@@ -14,6 +14,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
 from emu.control import Control
+from emu.filters import ArpFilter, NatRule
 
 SWITCH = "switch"
 """The name under which the lab's one Open vSwitch bridge appears among the machines of a path."""
@@ -48,7 +49,8 @@ class Scenario:
 
     ``nodes`` and ``containers`` (per node) are both ``None`` for the deck's own scenario: four nodes, three
     containers each on the first and the third. ``bw``, ``delay``, ``jitter`` and ``loss``: as in ``Shape``,
-    of every link but for what ``links`` says otherwise of a node's.
+    of every link but for what ``links`` says otherwise of a machine's. ``outside``: machines outside the cluster; in
+    the deck's scenario the first of them stands where node-b stood.
     """
 
     nodes: int | None = None
@@ -58,6 +60,7 @@ class Scenario:
     jitter: float = 0.0
     loss: float = 0.0
     links: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    outside: int = 0
     mtu: int = 1500
     pod_cidr: str = "10.0.0.0/16"
     node_cidr: str = "192.168.0.0/16"
@@ -79,9 +82,9 @@ class Scenario:
     def containers_per_node(self) -> int:
         return 3 if self.containers is None else self.containers
 
-    def shape_of(self, node: str) -> Shape:
-        """What the link between a node and the switch is to be like."""
-        return replace(Shape(self.bw, self.delay, self.jitter, self.loss), **self.links.get(node, {}))
+    def shape_of(self, machine: str) -> Shape:
+        """What the link between a machine and the switch is to be like."""
+        return replace(Shape(self.bw, self.delay, self.jitter, self.loss), **self.links.get(machine, {}))
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,11 @@ class Container:
 
 @dataclass(frozen=True)
 class Node:
-    """A node (a machine) of the scenario: its address on the underlay and the pod subnet behind it."""
+    """A machine of the underlay: its address there and the pod subnet behind it.
+
+    So are machines that are no nodes of the cluster, outside machines and bridge machines: they have no containers. An
+    overlay that runs on one leases it a pod subnet all the same, whose first address is its tunnel device's.
+    """
 
     name: str
     number: int
@@ -190,44 +197,33 @@ class FdbEntry:
 
 
 @dataclass(frozen=True)
-class ArpFilter:
-    """ARP requests that a bridge drops at a ``hook`` of nftables' bridge family: input, forward or output (nft(8)).
+class Ready:
+    """A command that prints all of ``lines`` (as substrings) when its machine is as it should be."""
 
-    All that is given must fit: the ports, and the address asked for, one of ``targets`` (addresses, or networks; with
-    ``others``: none of them)."""
-
-    hook: str
-    why: str
-    came_by: str = ""
-    came_not_by: str = ""
-    leaves_by: str = ""
-    targets: tuple[str, ...] = ()
-    others: bool = False
-
-    def drops(self, came_by: str, target: str) -> bool:
-        """Whether a request for ``target`` that came by a port (empty: made here) meets this filter on some way out."""
-        if (self.came_by and came_by != self.came_by) or (came_by and came_by in (self.came_not_by, self.leaves_by)):
-            return False
-        listed = any(contains(network, target) for network in self.targets)
-        return not self.targets or listed != self.others
+    argv: tuple[str, ...]
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Process:
     """A program that runs from the start, in the foreground, and the files it needs: path and text.
 
-    ``status``: a command that tells how it is, of a program that can be asked.
+    ``status``: a command that tells how it is, of a program that can be asked. ``ready``: what its machine shows when
+    it has done what a lab waits for. ``peers``: addresses that it speaks to all the time, whose MACs are always known.
     """
 
     name: str
     argv: tuple[str, ...]
     files: tuple[tuple[str, str], ...] = ()
     status: tuple[str, ...] = ()
+    ready: Ready | None = None
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A network namespace of the lab: a node or a container, with all that is configured in it."""
+    """A network namespace of the lab, with all that is configured in it. ``kind``: ``node``, ``container``, ``outside``
+    (a machine outside the cluster) or ``bridge`` (one between the overlay and the network it lies over)."""
 
     name: str
     kind: str
@@ -239,6 +235,7 @@ class Machine:
     neighbors: tuple[Neighbor, ...] = ()
     fdb: tuple[FdbEntry, ...] = ()
     filters: tuple[ArpFilter, ...] = ()
+    nat: tuple[NatRule, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     processes: tuple[Process, ...] = ()
 
@@ -296,7 +293,8 @@ class Hop:
     """A capture point on a path and the header fields a frame has there.
 
     ``eth_src``, ``eth_dst`` and ``ttl`` are those of the innermost frame; ``outer`` holds the fields around
-    it where it travels encapsulated, named as ``emu.packets`` names them.
+    it where it travels encapsulated, named as ``emu.packets`` names them. ``ip_src`` and ``ip_dst``: the innermost
+    packet's addresses where masquerading has them differ from those of its two ends.
     """
 
     machine: str
@@ -306,6 +304,8 @@ class Hop:
     eth_dst: str
     ttl: int
     outer: Mapping[str, object] | None = None
+    ip_src: str = ""
+    ip_dst: str = ""
 
     @property
     def point(self) -> str:
@@ -315,7 +315,10 @@ class Hop:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a lab consists of. Equal scenarios give plans that are equal byte for byte."""
+    """Everything a lab consists of. Equal scenarios give plans that are equal byte for byte.
+
+    ``others``: the machines of the underlay that are no nodes of the cluster.
+    """
 
     design: str
     params: Mapping[str, str]
@@ -326,6 +329,12 @@ class Plan:
     switch: Switch
     control: Control
     endpoints: tuple[str, str] | None
+    others: tuple[Node, ...] = ()
+
+    @property
+    def underlay(self) -> tuple[Node, ...]:
+        """Every machine at the switch."""
+        return (*self.nodes, *self.others)
 
     @property
     def spec(self) -> str:
@@ -340,8 +349,8 @@ class Plan:
 
     @cached_property
     def node_of(self) -> Mapping[str, Node]:
-        """The node on which a machine stands: a node's own for a node, its host's for a container."""
-        return {name: node for node in self.nodes for name in (node.name, *(c.name for c in node.containers))}
+        """The machine of the underlay on which a machine stands: itself, or for a container its node."""
+        return {name: node for node in self.underlay for name in (node.name, *(c.name for c in node.containers))}
 
     @cached_property
     def container_of(self) -> Mapping[str, Container]:

@@ -26,7 +26,6 @@ class Option:
     convert: Callable[[str], Any]
     choices: tuple[str, ...] = ()
     unbuilt: tuple[str, ...] = ()
-    built: bool = True
 
     @property
     def field(self) -> str:
@@ -57,7 +56,7 @@ def _links(value: Any) -> dict[str, dict[str, float]]:
 OPTIONS = (
     Option("nodes", "N", "number of nodes (4 in the deck)", int),
     Option("containers", "M", "containers on each node (the deck: 3 on the first and third node only)", int),
-    Option("outside", "K", "machines outside the cluster", int, built=False),
+    Option("outside", "K", "machines outside the cluster, of overlay (0; 1 with outside=route|bridge|client)", int),
     Option("bw", "MBIT", "rate of every link between a node and the switch, each way (as fast as it goes)", float),
     Option("delay", "MS", "delay of every such link, each way (0)", float),
     Option("jitter", "MS", "how far each frame's delay is from that, up or down, at most (0)", float),
@@ -133,8 +132,6 @@ def readable(values: Mapping[str, Any], problems: list[str], besides: str = "") 
 
 def convert(option: Option, value: Any) -> tuple[Any, str | None]:
     """A value as the scenario has it; or why it cannot be one."""
-    if not option.built:
-        return None, f"--{option.name} is not built yet"
     if isinstance(value, bool) and option.choices:  # YAML reads a bare on/off as a truth value
         value = "on" if value else "off"
     try:

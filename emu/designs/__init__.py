@@ -35,7 +35,8 @@ class DesignSpec:
 @cache
 def all_designs() -> Mapping[str, Design]:
     """Every design by its name, the default ones first."""
-    found = {design.name: design for design in objects_in(sys.modules[__name__], "DESIGN", {"base", "claims"})}
+    parts = {"base", "claims", "outside"}
+    found = {design.name: design for design in objects_in(sys.modules[__name__], "DESIGN", parts)}
     first = [name for name in DEFAULT_DESIGNS if name in found]
     return {name: found[name] for name in [*first, *sorted(found.keys() - first)]}
 
@@ -81,6 +82,9 @@ def parse_design(text: str) -> DesignSpec:
 
 def make_plan(spec: DesignSpec, scenario: Scenario) -> Plan:
     """The plan of a design for a sound scenario; ``UsageError`` names what the design cannot make of it."""
+    if scenario.outside and not spec.design.has_outside:
+        has = ", ".join(name for name, design in all_designs().items() if design.has_outside)
+        raise UsageError(f"{spec.name} has no machines outside the cluster: --outside is of {has}")
     plan = spec.design.plan(scenario, spec.params)
     problems = plan_problems(plan)
     if problems:

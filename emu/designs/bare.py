@@ -23,7 +23,7 @@ from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST
 _DECK = "deck, slides 3-7"
 
 
-class Bare:
+class Bare(base.OneWay):
     """See the module."""
 
     name = "bare"

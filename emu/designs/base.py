@@ -32,6 +32,7 @@ CONGESTION_CONTROL = "cubic"
 """TCP's congestion control on every route that an experiment's endpoints use: kernels differ in their default."""
 
 UPLINK, BRIDGE = "eth0", "cbr0"
+THIRD = 3
 
 QUIET = {
     "net.ipv6.conf.all.disable_ipv6": "1",
@@ -90,6 +91,10 @@ class Parameter:
         return str(number) == value and self.numbers[0] <= number <= self.numbers[1]
 
 
+RoundTrip = tuple[tuple[Hop, ...], tuple[Hop, ...]]
+"""The path of a packet, and that of the answer to it."""
+
+
 class Design(Protocol):
     """One way to connect containers (or, for ``bare``, nodes). Everything here is pure."""
 
@@ -97,18 +102,35 @@ class Design(Protocol):
     summary: str
     parameters: Mapping[str, Parameter]
     has_containers: bool
+    has_outside: bool
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
         """The plan for a sound scenario."""
         ...
 
     def path(self, plan: Plan, src: str, dst: str) -> tuple[Hop, ...]:
-        """Every capture point a packet from ``src`` to ``dst`` passes, with the fields it has there."""
+        """Every capture point a packet from ``src`` to ``dst`` passes, with the fields it has there. Where several ways
+        are equally good, one of them; nothing where there is none."""
+        ...
+
+    def round_trips(self, plan: Plan, src: str, dst: str) -> tuple[RoundTrip, ...]:
+        """The ways that a packet from ``src`` to ``dst`` and the answer to it can take; nothing where there is none."""
         ...
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         """What must be true of the lab."""
         ...
+
+
+class OneWay:
+    """A design in which there is one way from any machine to any other, answers take the ways of what they answer to,
+    and every machine is a node or a container."""
+
+    has_outside = False
+
+    def round_trips(self: Design, plan: Plan, src: str, dst: str) -> tuple[RoundTrip, ...]:
+        """See ``Design``."""
+        return ((self.path(plan, src, dst), self.path(plan, dst, src)),)
 
 
 @dataclass
@@ -119,11 +141,14 @@ class Path:
     eth_dst: str
     ttl: int = INITIAL_TTL
     outer: Mapping[str, object] | None = None
+    ip_src: str = ""
+    ip_dst: str = ""
     hops: list[Hop] = field(default_factory=list)
 
     def crosses(self, machine: str, interface: str, direction: str) -> Path:
         """The frame is seen at ``machine:interface``, going ``in`` or ``out``."""
-        self.hops.append(Hop(machine, interface, direction, self.eth_src, self.eth_dst, self.ttl, self.outer))
+        self.hops.append(Hop(machine, interface, direction, self.eth_src, self.eth_dst, self.ttl, self.outer,
+                             self.ip_src, self.ip_dst))
         return self
 
     def routed(self, eth_src: str, eth_dst: str) -> Path:
@@ -169,7 +194,7 @@ def veth(container: Container) -> str:
 def endpoints(nodes: Sequence[Node], of_nodes: bool) -> tuple[str, str] | None:
     """The plan's two endpoints: the first container of the first node and of the third (of the last where there
     are fewer), never both on one node; for ``of_nodes`` the nodes themselves. ``None`` without containers."""
-    first, other = nodes[0], nodes[min(2, len(nodes) - 1)]
+    first, other = nodes[0], next((node for node in nodes if node.number == THIRD), nodes[-1])
     if of_nodes:
         return first.name, other.name
     if not first.containers or not other.containers:
@@ -250,9 +275,11 @@ def assemble(
     machines: Iterable[Machine],
     control: Control,
     own: OwnPort | None = None,
+    others: tuple[Node, ...] = (),
 ) -> Plan:
     """The plan of these machines: node k on port k of the switch, which may have a port of its ``own``, containers
-    linked to their nodes, and the two endpoints, which are nodes where no node has containers by design."""
+    linked to their nodes, ``others`` that are no nodes at its further ports, and the two endpoints, which are nodes
+    where no node has containers by design."""
     return Plan(
         design=design.name,
         params=params,
@@ -263,11 +290,14 @@ def assemble(
         switch=Switch(
             1,
             scenario.mtu,
-            tuple(Port(n.number, f"{n.name}-eth0", n.name, UPLINK, scenario.shape_of(n.name)) for n in nodes),
+            tuple(
+                Port(n.number, f"{n.name}-eth0", n.name, UPLINK, scenario.shape_of(n.name)) for n in (*nodes, *others)
+            ),
             own,
         ),
         control=control,
         endpoints=endpoints(nodes, of_nodes=not design.has_containers),
+        others=others,
     )
 
 

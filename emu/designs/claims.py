@@ -17,15 +17,17 @@ PING = ("ping", "-n", "-M", "do", "-c", "1")
 def echo(hop: Hop, src: str, dst: str, icmp_type: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """What picks the frame of a hop out of a capture, and what its fields must be there."""
     prefix = "" if hop.outer is None else "inner."
-    where = {"dir": hop.direction, f"{prefix}icmp.type": icmp_type, f"{prefix}ip.src": src, f"{prefix}ip.dst": dst}
+    ends = {f"{prefix}ip.src": hop.ip_src or src, f"{prefix}ip.dst": hop.ip_dst or dst}
+    where = {"dir": hop.direction, f"{prefix}icmp.type": icmp_type, **ends}
     expect = {f"{prefix}eth.src": hop.eth_src, f"{prefix}eth.dst": hop.eth_dst, f"{prefix}ip.ttl": hop.ttl}
     return where, {**(hop.outer or {}), **expect}
 
 
 def path_claims(
-    plan: Plan, probe: Ping, there: Iterable[Hop], back: Iterable[Hop], source: str, needs: tuple[str, ...] = ()
+    plan: Plan, probe: Ping, there: Iterable[Hop], back: Iterable[Hop], source: str, needs: tuple[str, ...] = (),
+    prefix: str = "",
 ) -> list[Claim]:
-    """One claim a capture point: the request on its way there, the reply on its way back."""
+    """One claim a capture point: the request on its way there, the reply on its way back. ``prefix``: of their ids."""
     claims: list[Claim] = []
     ends = plan.address(probe.src), plan.address(probe.dst)
     journeys = (("request", there, ends, ECHO_REQUEST), ("reply", back, ends[::-1], ECHO_REPLY))
@@ -36,7 +38,7 @@ def path_claims(
             inside = " inside the tunnel" if hop.outer else ""
             claims.append(
                 Claim(
-                    id=f"{word}-{number}",
+                    id=f"{prefix}{word}-{number}",
                     text=f"the {word} {verb} {hop.point}, {hop.eth_src} > {hop.eth_dst}, TTL {hop.ttl}{inside}",
                     source=source,
                     test=Seen(probe, (hop.point,), where, expect, count=1),

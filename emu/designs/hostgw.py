@@ -30,7 +30,7 @@ from emu.packets import ECHO_REQUEST
 _FLANNEL = "flannel pkg/backend/hostgw, pkg/backend/route_network.go"
 
 
-class HostGw:
+class HostGw(base.OneWay):
     """See the module."""
 
     name = "hostgw"

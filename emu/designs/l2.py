@@ -43,7 +43,8 @@ from emu.designs.claims import (
     switch_points,
     unseen_claim,
 )
-from emu.model import BROADCAST_MAC, Address, ArpFilter, Hop, Machine, Node, Plan, Route, Rule, Scenario
+from emu.filters import ArpFilter
+from emu.model import BROADCAST_MAC, Address, Hop, Machine, Node, Plan, Route, Rule, Scenario
 from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST
 
 _DECK = "deck, slides 9-13"
@@ -70,7 +71,7 @@ def _filters(node: Node) -> tuple[ArpFilter, ...]:
     )
 
 
-class L2:
+class L2(base.OneWay):
     """See the module."""
 
     name = "l2"

@@ -8,16 +8,30 @@ The underlay sees only nodes. State per node grows with the number of nodes, by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from emu.addressing import others_of
 from emu.backends import all_backends
 from emu.backends.base import Backend
 from emu.claims import Claim, KernelState, Ping, Unseen
 from emu.control import Control, Station
 from emu.designs import base
 from emu.designs.claims import arp_claims, common_claims, path_claims, switch_points
-from emu.model import Address, Hop, Machine, Node, Plan, Route, Scenario
+from emu.designs.outside import (
+    BRIDGE,
+    CLIENT,
+    MOST_BRIDGES,
+    NONE,
+    ROUTE,
+    WAYS,
+    masquerading,
+    outside_claims,
+    segment_routes,
+    stranger,
+)
+from emu.model import Address, Container, Hop, Machine, Node, Plan, Route, Scenario
+from emu.speakers.bird import SPEAKER
 
 _DECK = "deck, slides 25-33"
 _UNBUILT = ("udp", "wireguard", "geneve", "ipip", "gre")
@@ -29,24 +43,43 @@ class Overlay:
     name = "overlay"
     summary = "pods' packets inside packets between nodes (flannel's VXLAN)"
     has_containers = True
+    has_outside = True
     parameters: Mapping[str, base.Parameter] = {
         "backend": base.Parameter(tuple(all_backends()), unbuilt=_UNBUILT),
-        "outside": base.Parameter(("none",), unbuilt=("route", "bridge", "client")),
+        "outside": base.Parameter(WAYS),
+        "bridges": base.Parameter(("1",), numbers=(1, MOST_BRIDGES), optional=True, only_with=("outside", BRIDGE)),
+        "snat": base.Parameter(("off", "on"), optional=True),
     }
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
-        backend = all_backends()[params["backend"]]
+        backend, way = all_backends()[params["backend"]], params["outside"]
+        if way != NONE and not scenario.outside:
+            scenario = replace(scenario, outside=1)
         nodes = base.nodes_for(scenario)
+        outside, bridges = others_of(scenario, int(params.get("bridges", way == BRIDGE)), have_leases=way == CLIENT)
+        members = (*nodes, *(outside if way == CLIENT else ()), *bridges)
         machines: list[Machine] = []
         for node in nodes:
-            machines.append(self._node(node, nodes, backend, scenario))
+            machines.append(self._node(node, members, backend, scenario))
             machines.extend(base.container_machines(node, scenario.mtu - backend.overhead_bytes, None))
-        control = Control(("l2_switch",), 1, tuple(Station(n.name, n.mac, n.number) for n in nodes))
-        return base.assemble(self, scenario, params, nodes, machines, control)
+        for bridge in bridges:
+            announces = (SPEAKER.on_bridge(bridge, outside, scenario.pod_cidr, backend.device_name),)
+            joined = self._joined(bridge, members, backend, scenario)
+            machines.append(replace(joined, kind="bridge", sysctls=base.FORWARDING, processes=announces))
+        for me in outside:
+            machines.append(self._joined(me, members, backend, scenario) if way == CLIENT
+                            else stranger(me, nodes if way == ROUTE else (), bridges, scenario))
+        if params.get("snat") == "on":
+            rules = {member.name: masquerading(scenario, member) for member in members}
+            machines = [replace(machine, nat=rules.get(machine.name, ())) for machine in machines]
+        others = (*outside, *bridges)
+        stations = tuple(Station(n.name, n.mac, n.number) for n in (*nodes, *others))
+        control = Control(("l2_switch",), 1, stations)
+        return base.assemble(self, scenario, params, nodes, machines, control, others=others)
 
-    def _node(self, node: Node, nodes: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
+    def _node(self, node: Node, members: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
         mtu = scenario.mtu - backend.overhead_bytes
-        peers = [backend.peer(node, other) for other in nodes if other is not node]
+        peers = [backend.peer(node, other) for other in members if other is not node]
         machine = base.node_with_pods(
             node,
             devices=(
@@ -69,31 +102,34 @@ class Overlay:
             fdb=tuple(entry for peer in peers for entry in peer.fdb),
         )
 
+    def _joined(self, me: Node, members: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
+        """A machine without pods that the overlay runs on: a client."""
+        peers = [backend.peer(me, other) for other in members if other is not me]
+        to_pods = (replace(r, congctl=base.CONGESTION_CONTROL) for peer in peers for r in peer.routes)
+        return Machine(
+            name=me.name,
+            kind="outside",
+            address=me.address,
+            devices=(base.uplink(me, scenario.mtu), *backend.devices(me, scenario.mtu - backend.overhead_bytes)),
+            addresses=(Address(base.UPLINK, me.address, base.prefix_length(scenario.node_cidr)),
+                       *backend.addresses(me)),
+            routes=(*segment_routes(me, scenario), *to_pods),
+            neighbors=tuple(neighbor for peer in peers for neighbor in peer.neighbors),
+            fdb=tuple(entry for peer in peers for entry in peer.fdb),
+            sysctls=base.NOT_FORWARDING,
+        )
+
     def path(self, plan: Plan, src: str, dst: str) -> tuple[Hop, ...]:
-        a, b = plan.node_of[src], plan.node_of[dst]
-        if a is b:
-            return base.local_path(plan, src, dst, a.bridge_mac)
-        backend = all_backends()[plan.params["backend"]]
-        source, target = plan.container_of.get(src), plan.container_of.get(dst)
-        path = base.Path(a.mac, b.mac)
-        if source:
-            path.eth_src, path.eth_dst = source.mac, a.bridge_mac
-            path.leaves(source).crosses(a.name, base.BRIDGE, "in").routed(a.mac, b.mac)
-        if target:
-            path.eth_src, path.eth_dst = backend.inner_macs(a, b)
-            path.crosses(a.name, backend.device_name, "out")
-            path.outer = backend.outer(a, b)
-            path.over_switch(plan, a, b)
-            path.outer = None
-            path.crosses(b.name, backend.device_name, "in")
-            path.routed(b.bridge_mac, target.mac).crosses(b.name, base.BRIDGE, "out").enters(target)
-        else:  # a node's own address needs no tunnel
-            path.over_switch(plan, a, b)
-        return tuple(path.hops)
+        return next((path for path, _ in _ways(plan, src, dst, _masquerades(plan))), ())
+
+    def round_trips(self, plan: Plan, src: str, dst: str) -> tuple[base.RoundTrip, ...]:
+        ways = _ways(plan, src, dst, _masquerades(plan))
+        return tuple((there, back) for there, bridge in ways if (back := _answer(plan, src, dst, bridge)))
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         backend = all_backends()[plan.params["backend"]]
         mtu = plan.scenario.mtu - backend.overhead_bytes
+        members = _members(plan)
         state = Claim(
             "flannel-state",
             f"devices, neighbors, FDB entries and routes of {backend.device_name} are those flannel writes, no more",
@@ -101,8 +137,8 @@ class Overlay:
             KernelState(
                 tuple(
                     query
-                    for node in plan.nodes
-                    for query in backend.state(node, tuple(other for other in plan.nodes if other is not node), mtu)
+                    for member in members
+                    for query in backend.state(member, tuple(o for o in members if o is not member), mtu)
                 )
             ),
         )
@@ -141,8 +177,99 @@ class Overlay:
                     (src, "MAC", "eth.src", source.mac),
                 )
             ),
+            *outside_claims(plan, self, backend.device_name),
             *common_claims(plan, mtu, delivered),
         )
+
+
+def _members(plan: Plan) -> tuple[Node, ...]:
+    """Every machine that the overlay runs on."""
+    return (*plan.nodes, *(other for other in plan.others if other.pod_subnet))
+
+
+def _ways(plan: Plan, src: str, dst: str, masqueraded: bool) -> Iterator[tuple[tuple[Hop, ...], Node | None]]:
+    """Every way from one machine to another, and the bridge machine that it goes by, if any. ``masqueraded``: whether a
+    packet is that must not keep its source; an answer is not."""
+    a, b = plan.node_of[src], plan.node_of[dst]
+    source, target = plan.container_of.get(src), plan.container_of.get(dst)
+    if a is b:
+        yield base.local_path(plan, src, dst, a.bridge_mac), None
+        return
+    path = _started(a, source, b.mac)
+    if not target:  # a machine's own address needs no tunnel
+        path.ip_src = a.address if source and masqueraded else ""
+        yield tuple(path.over_switch(plan, a, b).hops), None
+    elif a in _members(plan):
+        if not source:
+            path.ip_src = _speaks_from(plan, a)
+        yield tuple(_handed_over(_tunnelled(path, plan, a, b), b, target).hops), None
+    elif plan.params["outside"] == ROUTE:
+        yield tuple(_handed_over(path.over_switch(plan, a, b), b, target).hops), None
+    else:
+        for bridge in _bridges(plan):
+            path = base.Path(a.mac, bridge.mac).over_switch(plan, a, bridge).routed("", "")
+            path.ip_src = _speaks_from(plan, bridge) if masqueraded else ""
+            yield tuple(_handed_over(_tunnelled(path, plan, bridge, b), b, target).hops), bridge
+
+
+def _answer(plan: Plan, src: str, dst: str, bridge: Node | None) -> tuple[Hop, ...]:
+    """The way of the answer to what ``src`` has sent to ``dst`` by ``bridge``; nothing where there is none."""
+    a, b = plan.node_of[src], plan.node_of[dst]
+    source, target = plan.container_of.get(src), plan.container_of.get(dst)
+    masquerades = _masquerades(plan)
+    spoke = bridge if masquerades else None  # who speaks to the pod from an address in the overlay, if anybody does
+    if target and not source and a is not b and a in _members(plan):
+        spoke = a
+    if spoke and target:
+        path = _tunnelled(_started(b, target, "", _speaks_from(plan, spoke)), plan, b, spoke)
+        if spoke is a:
+            return tuple(path.hops)
+        path.routed(spoke.mac, a.mac).ip_dst = ""  # who had it masqueraded knows whose it is
+        return tuple(path.over_switch(plan, spoke, a).hops)
+    if a is not b and source and not target and masquerades:  # to the node's address
+        path = base.Path(b.mac, a.mac, ip_dst=a.address).over_switch(plan, b, a)
+        path.ip_dst = ""
+        return tuple(_handed_over(path, a, source).hops)
+    return next((path for path, _ in _ways(plan, dst, src, masqueraded=False)), ())
+
+
+def _masquerades(plan: Plan) -> bool:
+    return plan.params.get("snat") == "on"
+
+
+def _speaks_from(plan: Plan, member: Node) -> str:
+    """The address that a machine's own packets, and those that it masquerades, have inside the tunnel: the kernel takes
+    that of the device they leave by."""
+    return all_backends()[plan.params["backend"]].addresses(member)[0].address
+
+
+def _bridges(plan: Plan) -> tuple[Node, ...]:
+    return tuple(other for other in plan.others if plan.by_name[other.name].kind == "bridge")
+
+
+def _started(a: Node, source: Container | None, next_mac: str, ip_dst: str = "") -> base.Path:
+    """A path that begins on ``a``, in one of its containers or not, up to where it is to leave that machine."""
+    path = base.Path(a.mac, next_mac, ip_dst=ip_dst)
+    if source:
+        path.eth_src, path.eth_dst = source.mac, a.bridge_mac
+        path.leaves(source).crosses(a.name, base.BRIDGE, "in").routed(a.mac, next_mac)
+    return path
+
+
+def _tunnelled(path: base.Path, plan: Plan, a: Node, b: Node) -> base.Path:
+    """From one machine that the overlay runs on to another, up to where it has come out of the tunnel."""
+    backend = all_backends()[plan.params["backend"]]
+    path.eth_src, path.eth_dst = backend.inner_macs(a, b)
+    path.crosses(a.name, backend.device_name, "out")
+    path.outer = backend.outer(a, b)
+    path.over_switch(plan, a, b)
+    path.outer = None
+    return path.crosses(b.name, backend.device_name, "in")
+
+
+def _handed_over(path: base.Path, b: Node, target: Container) -> base.Path:
+    """To a container of the node that it has come to."""
+    return path.routed(b.bridge_mac, target.mac).crosses(b.name, base.BRIDGE, "out").enters(target)
 
 
 DESIGN: base.Design = Overlay()

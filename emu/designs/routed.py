@@ -49,7 +49,7 @@ _NOWHERE = ("203.0.113.1", "198.51.100.1", "192.0.2.1")
 """Addresses for documentation (RFC 5737); a plan's two networks leave at least one of them without a route."""
 
 
-class Routed:
+class Routed(base.OneWay):
     """See the module."""
 
     name = "routed"

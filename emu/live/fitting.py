@@ -8,7 +8,7 @@ from pathlib import Path
 from emu.live.links import tc_commands
 from emu.live.linux import NAMESPACE_FOLDER
 from emu.live.namespaces import OFFLOADS, Namespace
-from emu.live.nftables import ruleset
+from emu.live.nftables import nat_ruleset, ruleset
 from emu.live.process import run
 from emu.model import SWITCH, UNSHAPED, Plan, Shape
 
@@ -25,6 +25,15 @@ def filter_bridges(plan: Plan, files: Path, spaces: Path = NAMESPACE_FOLDER) -> 
         if machine.filters:
             file = files / f"filters-{machine.name}.nft"
             file.write_text(ruleset(machine.filters))
+            run((*entering(machine.name, spaces), "nft", "--file", str(file)))
+
+
+def masquerade(plan: Plan, files: Path, spaces: Path = NAMESPACE_FOLDER) -> None:
+    """The plan's masquerading; ``files``: a folder for what nft is to read."""
+    for machine in plan.machines:
+        if machine.nat:
+            file = files / f"nat-{machine.name}.nft"
+            file.write_text(nat_ruleset(machine.nat))
             run((*entering(machine.name, spaces), "nft", "--file", str(file)))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from emu.claims import (
     ArpRequests,
     Claim,
+    Datagrams,
     Dropped,
     Forged,
     KernelState,
@@ -125,6 +126,8 @@ def put(lab: Lab, probe: Probe) -> None:
     if isinstance(probe, Stream):
         lab.tree.request("transfer", src=probe.src, dst=probe.dst, size_bytes=probe.size_bytes)
         return
+    if isinstance(probe, Datagrams):
+        lab.tree.request("send_datagrams", name=probe.src, address=address, count=probe.count)
     if isinstance(probe, Forged):
         packet = echo_request(probe.claimed, address, probe.size_bytes)
         lab.tree.request("forge", name=probe.src, packet=packet, address=address)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from emu.designs import parse_design, plans_for
+from emu.designs.base import RoundTrip
 from emu.errors import LabError, MissingError, UsageError
 from emu.frames import Frame
 from emu.live import preflight
@@ -193,10 +194,16 @@ class Lab:
         """The way from one machine to another that the design declares."""
         return parse_design(self.plan.design).design.path(self.plan, src, dst)
 
+    def round_trips(self, src: str, dst: str) -> tuple[RoundTrip, ...]:
+        """The ways there and back that the design declares; nothing where it says that there is none."""
+        return parse_design(self.plan.design).design.round_trips(self.plan, src, dst)
+
     def sweep(self) -> list[Miss]:
-        """Ping every ordered pair of machines; the pairs without the answer, and the TTL, that the plan declares."""
+        """Ping every ordered pair of machines between which there is a way; the pairs without the answer, and the TTL,
+        that the plan declares."""
         names = [machine.name for machine in self.plan.machines]
-        pairs = [(a, b, self.plan.address(b), self.path(b, a)[-1].ttl) for a in names for b in names if a != b]
+        ways = {(a, b): self.round_trips(a, b) for a in names for b in names if a != b}
+        pairs = [(a, b, self.plan.address(b), trips[0][1][-1].ttl) for (a, b), trips in ways.items() if trips]
         misses: list[Miss] = self.tree.request("sweep", pairs=pairs, most_neighbors=arp_limit())
         return misses
 

@@ -1,11 +1,11 @@
-"""A plan's ARP filters as a ruleset of nftables' bridge family (nft(8)), and what its counters say. Pure."""
+"""A plan's ARP filters and masquerading as rulesets of nftables (nft(8)), and what counters say. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from emu.model import ArpFilter
+from emu.filters import ArpFilter, NatRule
 
 TABLE = "proxy_arp"
 _HOOKS = ("input", "forward", "output")
@@ -29,6 +29,24 @@ def _rule(item: ArpFilter) -> str:
     if item.targets:
         words.append(f"arp daddr ip {'!= ' if item.others else ''}{{ {', '.join(item.targets)} }}")
     return " ".join([*words, f'counter drop comment "{item.why}"'])
+
+
+def nat_ruleset(rules: Sequence[NatRule]) -> str:
+    """What ``nft --file`` makes of a machine's masquerading: flannel's own names, and every rule counts."""
+    hook = "type nat hook postrouting priority srcnat; policy accept;"
+    lines = ["table ip nat {", f"  chain {NAT_CHAIN} {{", f"    {hook}"]
+    return "\n".join([*lines, *(f"    {nat_words(rule)}" for rule in rules), "  }", "}"]) + "\n"
+
+
+NAT_CHAIN = "FLANNEL-POSTRTG"
+
+
+def nat_words(rule: NatRule) -> str:
+    """A rule as ``nft`` prints it, its counter left out. Ports are drawn at random, as flannel has it (RFC 6056)."""
+    words = [f"meta mark 0x{rule.mark:08x}"] if rule.mark else []
+    words += [f"ip {key} {'!= ' if inverted else ''}{network}" for key, inverted, network in (
+        ("saddr", rule.not_from, rule.source), ("daddr", rule.not_to, rule.destination)) if network]
+    return " ".join([*words, "masquerade fully-random" if rule.verdict == "masquerade" else rule.verdict])
 
 
 def counted(listing: str, why: str) -> int | None:

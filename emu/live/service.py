@@ -10,6 +10,7 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +21,7 @@ from emu.live import namespaces, transfer, usage
 from emu.live.capture import Capture
 from emu.live.controller import Controller
 from emu.live.daemons import Daemons
-from emu.live.fitting import entering, filter_bridges, link_ends, shape_links, suit_userspace_datapath
+from emu.live.fitting import entering, filter_bridges, link_ends, masquerade, shape_links, suit_userspace_datapath
 from emu.live.flood import Flooded, flood
 from emu.live.hosts import LabCLI, mininet_of
 from emu.live.links import settings
@@ -30,14 +31,18 @@ from emu.live.process import run, wait_until
 from emu.live.sweep import Miss, Pair, sweep
 from emu.live.usage import LabUsage
 from emu.live.vswitch import CONTROLLER_ADDRESS, NOBODY, VSwitch
-from emu.model import SWITCH, Plan
+from emu.model import SWITCH, Plan, Ready
 from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
 
 FOLDER = Path("/run/emu")
 LINK_DEADLINE_S = 2.0
 """A frame crosses a link between namespaces in microseconds; one that takes this long is lost."""
+READY_S = 120.0
+"""A daemon has done its work some seconds after it was started."""
 PATIENCE_S = 5.0
 """How long a process may take to end when it is told, before it is killed."""
+DISCARD_PORT = 9
+"""RFC 863; nobody listens there."""
 TCP_SYSCTLS = tuple(f"net.ipv4.tcp_{name}" for name in ("rmem", "wmem", "sack", "timestamps", "window_scaling"))
 
 class Service:
@@ -61,6 +66,7 @@ class Service:
         self.vswitch.start(offload=plan.scenario.offload == "on")
         self.spaces.update(namespaces.realise(plan, self.home))
         filter_bridges(plan, FOLDER)
+        masquerade(plan, FOLDER)
         # A switch that finds nobody listening waits a second before it tries again.
         self.controller.wait_listening()
         self.vswitch.build(plan)
@@ -73,8 +79,21 @@ class Service:
         if plan.control.gateway and plan.control.gateway.announced:
             wanted = {(route.prefix, (route.via,)) for route in plan.control.gateway.announced}
             wait_until("the announced routes to be learned", lambda: wanted <= self._routes())
+        self._await_processes()
         if errors := self.errors():
             raise LabError(*errors)
+
+    def _await_processes(self) -> None:
+        """Return when every machine shows what its programs are to have done."""
+        for machine in self.plan.machines:
+            for ready in filter(None, (process.ready for process in machine.processes)):
+                wait_until(f"{machine.name} to print '{ready.lines[-1].strip()}' for {' '.join(ready.argv)}",
+                           partial(self._shows, machine.name, ready), READY_S)
+
+    def _shows(self, name: str, ready: Ready) -> bool:
+        self.daemons.assert_running()
+        printed = self.run(name, ready.argv, READY_S)[1]
+        return all(line in printed for line in ready.lines)
 
     def _daemons(self) -> Daemons:
         """The plan's programs, those beside the switch first: the others turn to them."""
@@ -209,7 +228,7 @@ class Service:
 
     def cool(self) -> None:
         """Forget all that traffic has taught kernels, the controller and the datapath; assert that it is so, but for
-        the one neighbor that a routing daemon speaks to, who may be known again at once."""
+        those that a routing daemon speaks to, who may be known again at once."""
         names = self._warm_machines()
         for name in names:
             self.spaces[name].flush_neighbors()
@@ -222,11 +241,11 @@ class Service:
             raise LabError(f"not cold: controller {learned}, neighbors {warm}")
 
     def _learned_neighbors(self, name: str) -> list[str]:
-        spoken_to = {a.peer for a in self.plan.by_name[name].addresses if self.plan.by_name[name].processes}
+        spoken_to = {peer for process in self.plan.by_name[name].processes for peer in process.peers}
         return [address for address in self.spaces[name].learned_neighbors() if address not in spoken_to]
 
     def _warm_machines(self) -> list[str]:
-        nodes = [node.name for node in self.plan.nodes]
+        nodes = [node.name for node in self.plan.underlay]
         return [*nodes, *(name for name in self.plan.endpoints or () if name not in nodes)]
 
     # Looking
@@ -265,6 +284,14 @@ class Service:
             sock.setblocking(False)
             wait_until(f"an answer to who has {last}", lambda: _has_answer(sock, last))
 
+    def send_datagrams(self, name: str, address: str, count: int) -> None:
+        """Have a machine send empty UDP datagrams to an address, each from a port of its own, where nobody listens."""
+        for _ in range(count):
+            with network_namespace(self.spaces[name].descriptor), socket.socket(
+                socket.AF_INET, socket.SOCK_DGRAM
+            ) as sock:
+                sock.sendto(b"", (address, DISCARD_PORT))
+
     def forge(self, name: str, packet: bytes, address: str) -> None:
         """Have a machine send an IPv4 packet as it is to an address; its kernel routes it (raw(7), IP_HDRINCL)."""
         with network_namespace(self.spaces[name].descriptor), socket.socket(
@@ -285,7 +312,7 @@ class Service:
         """What this lab runs on and how its endpoints, and the devices on the ``path`` between them (machine and
         device), are set, as the kernel tells it."""
         endpoints = self.plan.endpoints or ()
-        uplinks = [node.name for node in self.plan.nodes]
+        uplinks = [node.name for node in self.plan.underlay]
         return {
             "ovs_version": self.vswitch.version(),
             "datapath": self.vswitch.datapath,
@@ -307,7 +334,7 @@ class Service:
         would count as the client's."""
         processes = {"switch": self.vswitch.pid, "controller": self.controller.pid}
         servers = [pid for pid, (process, _) in self.spawned.items() if process.poll() is None]
-        sent_bytes = sum(self.spaces[node.name].sent_bytes("eth0") for node in self.plan.nodes)
+        sent_bytes = sum(self.spaces[node.name].sent_bytes("eth0") for node in self.plan.underlay)
         return usage.take(processes, servers, sent_bytes)
 
     def _link_end(self, name: str, device: str) -> list[str]:
@@ -321,7 +348,8 @@ class Service:
 
     def _congestion_control(self, name: str) -> list[str]:
         routes = json.loads(self._run_in(name, "ip", "-j", "-4", "route", "show"))
-        return sorted({m.get("congestion", "unset") for r in routes for m in r.get("metrics", [{}])})
+        pinned = (route for route in routes if route.get("protocol") != "bird")  # a daemon cannot: clients do
+        return sorted({m.get("congestion", "unset") for r in pinned for m in r.get("metrics", [{}])})
 
     def flows(self) -> list[str]:
         """The switch's flow table."""

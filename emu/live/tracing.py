@@ -38,9 +38,8 @@ def trace(lab: Lab, src: str, dst: str, request: str) -> tuple[Walk, Recording]:
     there = topology(lab.plan)
     recording = _record(lab, there, src, dst, request)
     journeys = Journeys(lab.plan, there, join(there, recording.frames))
-    paths = {ends: lab.path(*ends) for ends in ((src, dst), (dst, src))}
     answers = explain(lab, journeys.questions())
-    return tell(journeys, request, (src, dst), paths, answers, recording.problem), recording
+    return tell(journeys, request, (src, dst), lab.round_trips(src, dst), answers, recording.problem), recording
 
 
 def _record(lab: Lab, there: Topology, src: str, dst: str, request: str) -> Recording:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from emu.model import Node, Process
+from emu.model import Node, Process, Ready
 from emu.speakers.base import BFD_INTERVAL_MS, BFD_MULTIPLIER, FOLDER, GATEWAY_AS, KEEPALIVES, Order, Timers, as_number
 
 GATEWAY, SESSION = "gateway", "to_gateway"
+_HEALTH = Timers(hold_s=9, bfd=True)
+"""How clients find out that a bridge machine is silent."""
 
 
 class Bird:
@@ -35,10 +38,11 @@ protocol bgp {SESSION} {{
   ipv4 {{ import none; export where source ~ [ RTS_DEVICE, RTS_STATIC ]; }};
 }}
 """,
+            (gateway,),
             ((_more(node.name), ""),),
         )
 
-    def on_gateway(self, address: str, device: str, nodes: Iterable[Node], node_cidr: str, timers: Timers) -> Process:
+    def on_gateway(self, address: str, device: str, nodes: Sequence[Node], node_cidr: str, timers: Timers) -> Process:
         """The daemon beside the gateway: it takes what nodes announce, but never a node's own address or a default
         route, and writes it to its kernel's table, all of several equal routes for a prefix."""
         sessions = "\n".join(
@@ -60,7 +64,55 @@ template bgp node {{
 }}
 {sessions}
 """,
+            tuple(node.address for node in nodes),
         )
+
+    def on_bridge(self, bridge: Node, clients: Sequence[Node], pod_cidr: str, device: str) -> Process:
+        """The daemon of a bridge machine: it announces all pods to its clients as long as the overlay's ``device`` is
+        there. BFD tells them when the whole machine is gone."""
+        sessions = "\n".join(
+            f"protocol bgp {_word(client.name)} from a_client {{ neighbor {client.address} as {as_number(client)}; }}"
+            for client in clients
+        )
+        return _process(
+            bridge.name,
+            f"""{_head(bridge.address, _HEALTH, "eth0")}
+protocol static pods {{ ipv4; route {pod_cidr} via "{device}"; }}
+template bgp a_client {{
+  local {bridge.address} as {GATEWAY_AS};
+  passive yes;
+{_session(_HEALTH)}
+  ipv4 {{ import none; next hop self; export where source = RTS_STATIC; }};
+}}
+{sessions}
+""",
+            tuple(client.address for client in clients),
+        )
+
+    def behind_bridges(self, client: Node, bridges: Sequence[Node], pod_cidr: str) -> Process:
+        """The daemon of a machine that comes to the pods by bridge machines: it writes to its kernel's table one route
+        to all pods, by all of these that are alive."""
+        sessions = "\n".join(
+            f"protocol bgp {_word(bridge.name)} from a_bridge {{ neighbor {bridge.address} as {GATEWAY_AS}; }}"
+            for bridge in bridges
+        )
+        process = _process(
+            client.name,
+            f"""{_head(client.address, _HEALTH, "eth0")}
+protocol kernel {{ merge paths yes limit 255; ipv4 {{ import none; export filter {{
+  if source != RTS_BGP then reject; krt_prefsrc = {client.address}; accept; }}; }}; }}
+template bgp a_bridge {{
+  local {client.address} as {as_number(client)};
+{_session(_HEALTH)}
+  connect delay time 1; connect retry time 1;
+  ipv4 {{ import where net = {pod_cidr}; export none; }};
+}}
+{sessions}
+""",
+            tuple(bridge.address for bridge in bridges),
+        )
+        there = Ready(("ip", "-4", "route", "show", pod_cidr), tuple(f"via {bridge.address} " for bridge in bridges))
+        return replace(process, ready=there)
 
     def announce(self, node: Node, prefixes: Iterable[str]) -> Order:
         text = "".join(f"route {prefix} blackhole;\n" for prefix in prefixes)
@@ -124,10 +176,11 @@ def _more(name: str) -> str:
     return f"{FOLDER}/{name}.routes"
 
 
-def _process(name: str, config: str, files: tuple[tuple[str, str], ...] = ()) -> Process:
+def _process(name: str, config: str, peers: tuple[str, ...], files: tuple[tuple[str, str], ...] = ()) -> Process:
     path = f"{FOLDER}/{name}"
     argv = ("bird", "-f", "-c", f"{path}.conf", "-s", f"{path}.ctl", "-P", f"{path}.pid")
-    return Process(f"bird-{name}", argv, (*files, (f"{path}.conf", config)), _control(name, "show", "protocols"))
+    return Process(f"bird-{name}", argv, (*files, (f"{path}.conf", config)), _control(name, "show", "protocols"),
+                   peers=peers)
 
 
 def _control(name: str, *words: str) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ ip prefix-list nothing deny any
 """
         files = ((f"{folder}/{_CONFIG}", config),
                  (f"{folder}/vtysh.conf", "no service integrated-vtysh-config\n"))
-        return Process(f"frr-{node.name}", argv, files, self.sessions(node))
+        return Process(f"frr-{node.name}", argv, files, self.sessions(node), peers=(gateway,))
 
     def announce(self, node: Node, prefixes: Iterable[str]) -> Order:
         text = "".join(f"network {prefix}\n" for prefix in (node.pod_subnet, *prefixes))

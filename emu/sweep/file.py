@@ -158,8 +158,6 @@ def _option_axis(key: str, constants: set[str]) -> str:
     """Why a scenario option cannot be swept; empty if it can."""
     name = field_of(key)
     sweepable = [BY_FIELD[field].name for field in OPTION_WORDS]
-    if name in BY_FIELD and not BY_FIELD[name].built:
-        return f"--{BY_FIELD[name].name} is not built yet"
     if name not in OPTION_WORDS:
         return f"'{key}' cannot be swept; scenario options that can: {', '.join(sweepable)}; and workloads' " \
                "parameters, as in udp_stream.size"

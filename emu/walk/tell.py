@@ -65,15 +65,16 @@ def tell(
     journeys: Journeys,
     request: str,
     ends: tuple[str, str],
-    paths: Mapping[tuple[str, str], Sequence[Hop]],
+    trips: Sequence[tuple[Sequence[Hop], Sequence[Hop]]],
     answers: Mapping[Question, str],
     problem: str,
 ) -> Walk:
     """The walk of ``request`` between the machines ``ends``.
 
-    ``paths``: what the design declares, by source and destination. ``problem``: why there was no answer, or empty.
+    ``trips``: the ways there and back that the design declares, any of which it may take. ``problem``: why there was no
+    answer, or empty.
     """
-    return _Teller(journeys, answers).walk(request, ends, paths, problem)
+    return _Teller(journeys, answers).walk(request, ends, trips, problem)
 
 
 class _Teller:
@@ -86,13 +87,15 @@ class _Teller:
         self.cause = journeys.causes
 
     def walk(
-        self, request: str, ends: tuple[str, str], paths: Mapping[tuple[str, str], Sequence[Hop]], problem: str
+        self, request: str, ends: tuple[str, str], trips: Sequence[tuple[Sequence[Hop], Sequence[Hop]]], problem: str
     ) -> Walk:
         packets = [self._packet(number, seen) for number, seen in enumerate(self.journeys.packets, 1)]
         steps = [step for number, seen in enumerate(self.journeys.packets, 1) for step in self._steps(number, seen)]
         steps.sort(key=lambda step: step.index)
         walk = Walk(self.plan, request, *ends, tuple(steps), tuple(packets), (), problem)
-        return Walk(self.plan, request, *ends, walk.steps, walk.packets, differences(walk, paths), problem)
+        way_back = ends[::-1]
+        found = min((differences(walk, {ends: there, way_back: back}) for there, back in trips), key=len, default=())
+        return Walk(self.plan, request, *ends, walk.steps, walk.packets, found, problem)
 
     def _packet(self, number: int, seen: Sequence[Sighting]) -> Packet:
         frame = seen[0].frame

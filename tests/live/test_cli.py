@@ -21,7 +21,7 @@ pytestmark = pytest.mark.live
 DEADLINE_S = 120.0
 """Far beyond what any command here takes: it detects a hang."""
 
-FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\noutside: 3\nmtu: 1\n"
+FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\noutside: some\nmtu: 1\n"
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\noutside: 3\nmtu: 1\n"
         (["check", "star"], ["no design 'star'"]),
         (["up", "bare", "--nodes", "0"], ["--nodes 0"]),
         (
-            ["compare", "bare", "star", "--nodes", "x", "--outside", "3", "--workload", "juggling",
+            ["compare", "bare", "star", "--nodes", "x", "--outside", "some", "--workload", "juggling",
              "--profile", "slow"],
-            ["no design 'star'", "--nodes takes N", "--outside is not built yet", "juggling", "slow"],
+            ["no design 'star'", "--nodes takes N", "--outside takes K", "juggling", "slow"],
         ),
         (
-            ["check", "routed:routes=bgp,bgp=frr,bfd=on", "overlay:outside=route"],
-            ["bfd=on does not go with bgp=frr", "outside=route is not"],
+            ["check", "routed:routes=bgp,bgp=frr,bfd=on", "overlay:outside=tunnel"],
+            ["bfd=on does not go with bgp=frr", "outside takes none|route|bridge|client"],
         ),
         (["check", "--pod-cidr", "192.168.0.0/20"], ["overlap"]),
         (["check", "--bananas", "--nodes", "1"], ["'--bananas'", "--nodes 1"]),

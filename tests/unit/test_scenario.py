@@ -30,12 +30,12 @@ def test_words_are_converted() -> None:
 
 
 def test_every_mistake_is_named() -> None:
-    found = problems_of({"nodes": "many", "colour": "red", "offload": "maybe", "outside": "3", "datapath": "afxdp"})
+    found = problems_of({"nodes": "many", "colour": "red", "offload": "maybe", "outside": "some", "datapath": "afxdp"})
     assert found == [
         "--nodes takes N, not 'many'",
         "unknown scenario option 'colour'; there are: " + ", ".join(option.name for option in OPTIONS),
         "--offload takes on|off, not 'maybe'",
-        "--outside is not built yet",
+        "--outside takes K, not 'some'",
         "--datapath afxdp is not built yet",
     ]
 
@@ -72,7 +72,7 @@ def test_every_mistake_in_links_is_named(tmp_path: Path) -> None:
         f"{file}:2: --links node-c: bw 0: between 0.01 and 34359 Mbit/s",
         f"{file}:2: --links node-c: delay -1: between 0 and 500 ms; beyond, ARP would give up on an answer",
         f"{file}:2: --links node-z: loss 102: between 0 and 100 percent",
-        f"{file}:2: --links: there is no node 'node-z'",
+        f"{file}:2: --links: there is no node 'node-z', nor an outside machine",
     ]
 
 
@@ -102,7 +102,7 @@ def test_a_file_and_what_the_command_line_overrides(tmp_path: Path) -> None:
 
 def test_a_file_with_five_mistakes_names_each_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "lab.yaml"
-    file.write_text("nodes: many\ncolour: red\n\noutside: 3\ncontainers: 2\ncontainers: 3\nmtu: 1\n")
+    file.write_text("nodes: many\ncolour: red\n\noutside: some\ncontainers: 2\ncontainers: 3\nmtu: 1\n")
     _, problems = read({}, file)
     assert sorted(problem.split(": ")[0] for problem in problems) == [f"{file}:{line}" for line in (1, 2, 4, 6, 7)]
 

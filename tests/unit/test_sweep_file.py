@@ -135,7 +135,7 @@ sweep:
         "16: there is no workload 'juggling'",
         "17: delay takes a list of the values it is to have",
         "18: --loss takes PCT, not null",
-        "19: --outside is not built yet",
+        "19: 'outside' cannot be swept",
         "20: 'links' cannot be swept",
     ])
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.yaml"]

@@ -30,8 +30,8 @@ def told(walk: Walk, frames: Sequence[Frame] | None = None, problem: str = "") -
     there, design = topology(walk.plan), parse_design(walk.plan.design).design
     seen = in_order(there, frames or [step.frame for step in walk.steps])
     ends = (walk.src, walk.dst)
-    paths = {pair: design.path(walk.plan, *pair) for pair in (ends, ends[::-1])}
-    return tell(Journeys(walk.plan, there, join(there, seen)), walk.request, ends, paths, {}, problem)
+    trips = design.round_trips(walk.plan, *ends)
+    return tell(Journeys(walk.plan, there, join(there, seen)), walk.request, ends, trips, {}, problem)
 
 
 def shape(walk: Walk) -> list[list[tuple[str, str, str]]]:
