@@ -120,10 +120,10 @@ class Overlay:
         )
 
     def path(self, plan: Plan, src: str, dst: str) -> tuple[Hop, ...]:
-        return next((path for path, _ in _ways(plan, src, dst, _masquerades(plan))), ())
+        return next((path for path, _ in _ways(plan, src, dst)), ())
 
     def round_trips(self, plan: Plan, src: str, dst: str) -> tuple[base.RoundTrip, ...]:
-        ways = _ways(plan, src, dst, _masquerades(plan))
+        ways = _ways(plan, src, dst)
         return tuple((there, back) for there, bridge in ways if (back := _answer(plan, src, dst, bridge)))
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
@@ -187,20 +187,20 @@ def _members(plan: Plan) -> tuple[Node, ...]:
     return (*plan.nodes, *(other for other in plan.others if other.pod_subnet))
 
 
-def _ways(plan: Plan, src: str, dst: str, masqueraded: bool) -> Iterator[tuple[tuple[Hop, ...], Node | None]]:
-    """Every way from one machine to another, and the bridge machine that it goes by, if any. ``masqueraded``: whether a
-    packet is that must not keep its source; an answer is not."""
+def _ways(plan: Plan, src: str, dst: str, is_answer: bool = False) -> Iterator[tuple[tuple[Hop, ...], Node | None]]:
+    """Every way from one machine to another, and the bridge machine that it goes by, if any. An answer comes from the
+    address that was asked, and is not masqueraded."""
     a, b = plan.node_of[src], plan.node_of[dst]
     source, target = plan.container_of.get(src), plan.container_of.get(dst)
     if a is b:
         yield base.local_path(plan, src, dst, a.bridge_mac), None
         return
-    path = _started(a, source, b.mac)
+    path, masqueraded = _started(a, source, b.mac), _masquerades(plan) and not is_answer
     if not target:  # a machine's own address needs no tunnel
         path.ip_src = a.address if source and masqueraded else ""
         yield tuple(path.over_switch(plan, a, b).hops), None
     elif a in _members(plan):
-        if not source:
+        if not source and not is_answer:
             path.ip_src = _speaks_from(plan, a)
         yield tuple(_handed_over(_tunnelled(path, plan, a, b), b, target).hops), None
     elif plan.params["outside"] == ROUTE:
@@ -230,7 +230,7 @@ def _answer(plan: Plan, src: str, dst: str, bridge: Node | None) -> tuple[Hop, .
         path = base.Path(b.mac, a.mac, ip_dst=a.address).over_switch(plan, b, a)
         path.ip_dst = ""
         return tuple(_handed_over(path, a, source).hops)
-    return next((path for path, _ in _ways(plan, dst, src, masqueraded=False)), ())
+    return next((path for path, _ in _ways(plan, dst, src, is_answer=True)), ())
 
 
 def _masquerades(plan: Plan) -> bool:

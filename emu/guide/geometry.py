@@ -51,7 +51,7 @@ def others(scene: Scene) -> tuple[Node, ...]:
     if scene.inside:
         return ()
     upper = focus_nodes(scene)
-    return tuple(node for node in scene.plan.nodes if node not in upper)
+    return tuple(node for node in scene.plan.underlay if node not in upper)
 
 
 def in_play(scene: Scene, node: Node) -> tuple[str, ...]:

@@ -194,7 +194,7 @@ def _capture(chapter: Chapter, slide: Slide) -> str:
 def _addresses(plan: Plan, source: str, destination: str) -> Iterator[AddressRow]:
     """All nodes, each with its containers; those that the slide is about first."""
     in_focus = [plan.node_of[name] for name in (source, destination) if name in plan.node_of]
-    for node in dict.fromkeys((*in_focus, *plan.nodes)):
+    for node in dict.fromkeys((*in_focus, *plan.underlay)):
         yield AddressRow(node.name, NODE, GLYPHS[NODE], node.address, node.mac)
         for container in node.containers:
             yield AddressRow(container.name, POD, GLYPHS[POD], container.address, container.mac)

@@ -54,7 +54,7 @@ def wire(
         tracks.join("lane/controller", "edge/controller", CONTROLLER)
         on_lane.append("lane/controller")
     tracks.chain(on_lane)
-    for node in scene.plan.nodes:
+    for node in scene.plan.underlay:
         if node.name in nodes:
             tracks.alias_machine(node.name, f"{node.name}:eth0")
             for container in node.containers:

@@ -59,6 +59,8 @@ def _route(lab: Lab, question: Question) -> str:
     if not found:
         return f"no route to {destination}: {complaint}"
     route = found[0]
+    if "nexthops" in route:
+        return route_words(route)
     device, next_hop = route.get("dev", ""), route.get("gateway", destination)
     neighbors, _ = _ask(lab, question.machine, "ip", "-j", "neigh", "show", "to", next_hop, "dev", device)
     return f"{route_words(route)}; {neighbor_words(next_hop, neighbors)}"
@@ -115,6 +117,8 @@ def route_words(route: Mapping[str, Any]) -> str:
     """A route of ``ip -j`` as ``ip`` prints it: ``route 10.0.3.0/24 via 10.0.3.0 dev flannel.1 onlink``."""
     words = ["route", route["dst"]]
     words += [word for key, name in (("gateway", "via"), ("dev", "dev")) if key in route for word in (name, route[key])]
+    ways = [f"via {hop.get('gateway', 'nobody')} dev {hop.get('dev', 'none')}" for hop in route.get("nexthops", ())]
+    words += [f"by one of {len(ways)} next hops:", ", ".join(ways)] if ways else []
     words += route.get("flags", [])
     words += ["table", str(route["table"])] if "table" in route else []
     return " ".join(words)

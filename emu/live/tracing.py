@@ -69,9 +69,9 @@ def _http(lab: Lab, src: str, dst: str) -> str:
 
 
 def _connections(lab: Lab, name: str) -> str:
-    """TCP connections of a machine that are not over (one in TIME-WAIT has had its last packet)."""
+    """HTTP connections of a machine that are not over (one in TIME-WAIT has had its last packet)."""
     states = ("exclude", "listening", "exclude", "time-wait", "exclude", "closed")
-    return lab[name].run(["ss", "-Htan", *states]).stdout.strip()
+    return lab[name].run(["ss", "-Htan", *states, f"( sport = :{WEB_PORT} or dport = :{WEB_PORT} )"]).stdout.strip()
 
 
 def _full_ping(lab: Lab, src: str, dst: str) -> str:

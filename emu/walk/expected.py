@@ -20,12 +20,17 @@ def differences(walk: Walk, paths: Mapping[tuple[str, str], Sequence[Hop]]) -> t
         path = paths.get((packet.src, packet.dst))
         if path is None or packet.kind.startswith("arp") or packet.kind == "icmp-error":
             continue
-        if walk.step(packet.steps[0]).frame.inner["ip.dst"] != walk.plan.address(packet.dst):
+        if not path or walk.step(packet.steps[0]).frame.inner["ip.dst"] != _answered_at(walk, packet, path):
             continue  # a node may speak from another of its addresses, and is answered there, by another way
         for sentence in _of_packet(walk, packet, path):
             found.setdefault(sentence, []).append(packet.title)
     told = [f"{sentence} ({', '.join(dict.fromkeys(titles))})" for sentence, titles in found.items()]
     return (*told, *_unsent(walk, paths))
+
+
+def _answered_at(walk: Walk, packet: Packet, path: Sequence[Hop]) -> str:
+    """The address to which a packet on this path is sent."""
+    return path[0].ip_dst or walk.plan.address(packet.dst)
 
 
 def _unsent(walk: Walk, paths: Mapping[tuple[str, str], Sequence[Hop]]) -> list[str]:
@@ -60,6 +65,8 @@ def _fields(hop: Hop, step: Step) -> list[tuple[str, Any, Any]]:
         ("source MAC", hop.eth_src, inner.get("eth.src")),
         ("destination MAC", hop.eth_dst, inner.get("eth.dst")),
         ("TTL", hop.ttl, inner.get("ip.ttl")),
+        *((("source address", hop.ip_src, inner.get("ip.src")),) if hop.ip_src else ()),
+        *((("destination address", hop.ip_dst, inner.get("ip.dst")),) if hop.ip_dst else ()),
         ("encapsulated", hop.outer is not None, step.frame.is_encapsulated),
     ]
     return found + [(f"outer {name}", wanted, whole.get(name)) for name, wanted in (hop.outer or {}).items()]

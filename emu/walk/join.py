@@ -9,8 +9,9 @@ the same packet that could both be it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from emu.frames import Frame
 from emu.packets import ARP_REQUEST, FIN, SYN
@@ -21,6 +22,9 @@ _TRANSPORT = {
     6: ("tcp.sport", "tcp.dport", "tcp.seq", "tcp.ack", "tcp.flags", "tcp.len"),
     17: ("udp.sport", "udp.dport", "udp.len"),
 }
+
+ROUTING_PORTS = frozenset({179, 3784})
+"""BGP's (RFC 4271) and BFD's (RFC 5881)."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,34 @@ class Sighting:
 
 
 def identity(frame: Frame) -> Hashable | None:
-    """What stays the same of a packet wherever it is seen; ``None`` for a frame that is neither ARP nor IPv4."""
+    """What stays the same of a packet wherever it is seen, as long as nobody translates it; ``None`` for a frame that
+    is neither ARP nor IPv4, or that routing daemons send each other: these speak whether or not anybody asks."""
     fields = frame.inner
     if "arp.op" in fields:
         target = None if fields["arp.op"] == ARP_REQUEST else fields["arp.tha"]
         return ("arp", fields["arp.op"], fields["arp.sha"], fields["arp.spa"], target, fields["arp.tpa"])
-    if "ip.src" not in fields:
+    if "ip.src" not in fields or _is_routing(fields):
         return None
     transport = _TRANSPORT.get(fields["ip.proto"], ())
     head = ("ip.src", "ip.dst", "ip.proto", "ip.id", "ip.fragment", "ip.len")
     return tuple(fields.get(name) for name in (*head, *transport))
+
+
+def disguised(frame: Frame) -> Hashable | None:
+    """What stays the same of a packet whose addresses and ports (or ICMP identifier) a machine translates; ``None`` for
+    what it does not translate."""
+    fields = frame.inner
+    if "ip.src" not in fields or "quoted.ip.src" in fields:
+        return None
+    names = ("ip.proto", "ip.id", "ip.fragment", "ip.len", "icmp.type", "icmp.code", "icmp.seq", "tcp.seq", "tcp.ack",
+             "tcp.flags", "tcp.len", "udp.len")
+    return tuple(fields.get(name) for name in names)
+
+
+def _is_routing(fields: Mapping[str, Any]) -> bool:
+    """Whether routing daemons speak to each other in a packet."""
+    return bool({fields.get(f"{protocol}.{end}") for protocol in ("tcp", "udp") for end in ("sport", "dport")}
+                & ROUTING_PORTS)
 
 
 def message(frame: Frame) -> Hashable | None:
@@ -68,9 +90,10 @@ def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
 
     A packet sent twice (a retry with the same identity), or copied on the way to a place where it has been already,
     is two packets. Where several could have gone on here, links, bridges and switches keep their order: the oldest has,
-    if as many came by here as there; if some were lost, the latest. Frames that are neither ARP nor IPv4 are left out.
+    if as many came by here as there; if some were lost, the latest. Frames that have no identity are left out.
     """
     alike: dict[Hashable, list[Sighting]] = {}
+    translated: dict[Hashable, list[Sighting]] = {}
     packets: list[list[Sighting]] = []
     packet_of: dict[int, list[Sighting]] = {}
     arrived: set[tuple[int, str, str]] = set()
@@ -85,10 +108,15 @@ def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
             if topology.may_follow(seen.frame, frame) and (seen.number, frame.at, frame.direction) not in arrived
         ]
         before = waiting[-1] if waiting else None
-        if before and passed[key, before.frame.at, before.frame.direction] == passed[key, frame.at, frame.direction]:
+        if not waiting and frame.direction == "out" and frame.machine in topology.translating:
+            before = next((seen for seen in reversed(translated.get(disguised(frame), []))
+                           if topology.may_follow(seen.frame, frame)), None)
+        elif before and passed[key, before.frame.at, before.frame.direction] == passed[key, frame.at, frame.direction]:
             before = next(seen for seen in waiting if seen.frame.at == before.frame.at)
         sighting = Sighting(number, frame, before.number if before else None)
         alike[key].append(sighting)
+        if frame.machine in topology.translating and (shape := disguised(frame)):
+            translated.setdefault(shape, []).append(sighting)
         if before is None:
             packets.append([])
         packet = packet_of[number] = packet_of[before.number] if before else packets[-1]

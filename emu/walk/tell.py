@@ -104,7 +104,8 @@ class _Teller:
             src = frame.machine
             dst = "" if fields["arp.op"] == ARP_REQUEST else self.topology.owner_of_ip.get(fields["arp.tpa"], "")
         else:
-            src, dst = (self.topology.owner_of_ip.get(fields[name], "") for name in ("ip.src", "ip.dst"))
+            last = seen[-1].frame.inner  # on the way, addresses may be translated
+            src, dst = (self.topology.owner_of_ip.get(ip, "") for ip in (fields["ip.src"], last["ip.dst"]))
         indices = tuple(sorted(self.index[sighting.number] for sighting in seen))
         return Packet(number, words.kind(frame), words.title(frame), src, dst, indices, self.cause.get(number))
 
@@ -185,7 +186,9 @@ class _Teller:
             return f"taken out of the tunnel: {names['encap'].was.partition(',')[0]}"
         if "ip.ttl" in names:
             macs = ", MACs rewritten" if "eth.dst" in names else ""
-            return f"routed: TTL {names['ip.ttl'].was} -> {names['ip.ttl'].now}{macs}"
+            ends = (("ip.src", "source"), ("ip.dst", "destination"))
+            new = [f", {word} {names[f].was} -> {names[f].now}" for f, word in ends if f in names]
+            return f"routed: TTL {names['ip.ttl'].was} -> {names['ip.ttl'].now}{macs}{''.join(new)}"
         if before.frame.direction == "out" and frame.direction == "in":
             return ""  # over the link
         if frame.machine == SWITCH:

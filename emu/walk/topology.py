@@ -15,7 +15,8 @@ class Topology:
 
     ``peer``: the other end of a veth pair. ``master``: the bridge that an interface is a port of. ``parent``: the
     interface that a tunnel device sends by. ``bridges``: all bridge devices. ``owner_of_ip``, ``owner_of_mac``: the
-    machine that has an address (the first of several; ``switch`` for the gateway's).
+    machine that has an address (the first of several; ``switch`` for the gateway's). ``translating``: the machines that
+    masquerade.
     """
 
     peer: Mapping[str, str]
@@ -24,6 +25,7 @@ class Topology:
     bridges: frozenset[str]
     owner_of_ip: Mapping[str, str]
     owner_of_mac: Mapping[str, str]
+    translating: frozenset[str] = frozenset()
 
     def points(self) -> tuple[str, ...]:
         """Every capture point there is, machine by machine."""
@@ -77,4 +79,5 @@ def topology(plan: Plan) -> Topology:
         },
         # A bridge may bear the MAC of its node's uplink: they are of one machine.
         owner_of_mac={**{d.mac: m.name for m, d in reversed(devices)}, **({gateway.mac: SWITCH} if gateway else {})},
+        translating=frozenset(machine.name for machine in plan.machines if machine.nat),
     )

@@ -227,7 +227,7 @@ class Picture:
         """A card for every node but the walk's ends that heard a packet and dropped it."""
         ends = (self.walk.src, self.walk.dst)
         heard = (step for step in self.walk.steps_of(packet) if step.fate == DROPPED)
-        nodes = {step.frame.machine for step in heard} & {node.name for node in self.plan.nodes}
+        nodes = {step.frame.machine for step in heard} & {node.name for node in self.plan.underlay}
         return {name: Card(note="not me: silent") for name in sorted(nodes - {*ends})}
 
     def hears(self, packet: Packet, machine: str) -> bool:
@@ -280,7 +280,7 @@ class Picture:
         gateway = self.plan.control.gateway
         assert gateway is not None
         concerned = {self.plan.node_of[name].address for name in (self.walk.src, self.walk.dst)}
-        name = {node.address: node.name for node in self.plan.nodes}
+        name = {node.address: node.name for node in self.plan.underlay}
         return tuple(
             TableRow(route.prefix, name[route.via], "static", route.prefix == matched)
             for route in gateway.routes
