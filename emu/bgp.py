@@ -20,9 +20,6 @@ SERVICE, SERVICE_ADDRESS = "10.250.0.0/24", "10.250.0.1"
 CONVERGED_S = 600.0
 """No route takes so long to change, but for hold times that nobody would set: it detects a hang."""
 
-_SILENCE = "1,6 0 0 2"
-"""Classic BPF: TC_ACT_SHOT for every packet (include/uapi/linux/pkt_cls.h)."""
-
 
 class BgpNode:
     """The daemon of one node of a lab with ``routes=bgp``."""
@@ -64,13 +61,11 @@ class BgpNode:
 
     def silence(self) -> None:
         """Lose every frame to and from the node. Its link stays up: nobody is told."""
-        self._run(("tc", "qdisc", "add", "dev", "eth0", "clsact"))
-        for way in ("ingress", "egress"):
-            self._run(("tc", "filter", "add", "dev", "eth0", way, "bpf", "da", "bytecode", _SILENCE))
+        self._lab[self._node.name].silence()
 
     def speak(self) -> None:
         """End what ``silence`` began."""
-        self._run(("tc", "qdisc", "del", "dev", "eth0", "clsact"))
+        self._lab[self._node.name].speak()
 
     def _obey(self, order: Order) -> None:
         for path, text in order.files:

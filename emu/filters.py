@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+NAT_CHAIN = "FLANNEL-POSTRTG"
+"""Where a machine's masquerading is, in the table ``nat``: flannel's own name for it."""
+
 
 @dataclass(frozen=True)
 class ArpFilter:
@@ -41,3 +44,11 @@ class NatRule:
     not_from: bool = False
     not_to: bool = False
     mark: int = 0
+
+    @property
+    def words(self) -> str:
+        """The rule as nft(8) reads and prints it. Ports are drawn at random, as flannel has it (RFC 6056)."""
+        words = [f"meta mark 0x{self.mark:08x}"] if self.mark else []
+        words += [f"ip {key} {'!= ' if inverted else ''}{network}" for key, inverted, network in (
+            ("saddr", self.not_from, self.source), ("daddr", self.not_to, self.destination)) if network]
+        return " ".join([*words, "masquerade fully-random" if self.verdict == "masquerade" else self.verdict])

@@ -42,11 +42,10 @@ def measure(about: str, workloads: Sequence[str]) -> tuple[Path, Summary]:
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
     parser.add_argument("--debug", action="store_true", help="a traceback for errors")
     parser.add_argument("--scenario", type=Path, metavar="FILE.yaml", help="a file with the options below as its keys")
-    options = [option for option in OPTIONS if option.built]
-    for option in options:
+    for option in OPTIONS:
         parser.add_argument(f"--{option.name}", metavar=option.metavar, help=option.help)
     arguments = parser.parse_args()
-    given = {option.field: getattr(arguments, option.field) for option in options}
+    given = {option.field: getattr(arguments, option.field) for option in OPTIONS}
     scenario, problems = read(given, arguments.scenario)
     plans = plans_for(arguments.designs or DEFAULT_DESIGNS, scenario, problems)
     out = arguments.out or CHECKOUT / "results" / default_name(datetime.now(timezone.utc), kind)

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from emu.claims import Claim, Datagrams, KernelState, Ordered, Ping, Prints, Query, Seen, Unseen
 from emu.designs import base
 from emu.designs.claims import bystanders, path_claims
-from emu.filters import NatRule
+from emu.filters import NAT_CHAIN, NatRule
 from emu.model import (
     BROADCAST_MAC,
     Address,
@@ -57,6 +57,22 @@ def masquerading(scenario: Scenario, member: Node) -> tuple[NatRule, ...]:
         NatRule("return", cluster, own, not_from=True),
         NatRule("masquerade", cluster, _MULTICAST, not_to=True),
         NatRule("masquerade", cluster, cluster, not_from=True),
+    )
+
+
+def masquerade_claims(plan: Plan) -> tuple[Claim, ...]:
+    """The rules of one machine of each kind that the overlay runs on, where it masquerades."""
+    of_kinds = {plan.by_name[node.name].kind: plan.by_name[node.name] for node in reversed(plan.underlay)}
+    return tuple(
+        Claim(
+            f"masquerade-{machine.name}",
+            f"{machine.name} masquerades by flannel's rules, in their order",
+            _MASQUERADE,
+            Prints(machine.name, ("nft", "list", "chain", "ip", "nat", NAT_CHAIN), 0,
+                   tuple(rule.words for rule in machine.nat)),
+        )
+        for machine in of_kinds.values()
+        if machine.nat
     )
 
 

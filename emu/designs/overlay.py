@@ -25,6 +25,7 @@ from emu.designs.outside import (
     NONE,
     ROUTE,
     WAYS,
+    masquerade_claims,
     masquerading,
     outside_claims,
     segment_routes,
@@ -177,6 +178,7 @@ class Overlay:
                     (src, "MAC", "eth.src", source.mac),
                 )
             ),
+            *masquerade_claims(plan),
             *outside_claims(plan, self, backend.device_name),
             *common_claims(plan, mtu, delivered),
         )

@@ -27,6 +27,7 @@ from emu.live.capture import NO_PERMISSION
 from emu.live.flood import Flooded
 from emu.live.linux import CAP_NET_RAW, has_capability
 from emu.live.process import wait_until
+from emu.live.steady import Steadied
 from emu.live.sweep import Miss
 from emu.live.tree import Tree
 from emu.live.usage import LabUsage
@@ -38,6 +39,9 @@ DEFAULT_TIMEOUT_S = 120.0
 LAB_TOOLS = ("unshare", "nsenter", "mnexec", "ip", "ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl",
              "ovs-ofctl", "ovs-appctl")  # fmt: skip
 """Commands without which no lab comes up."""
+
+_SILENCE = "1,6 0 0 2"
+"""Classic BPF: TC_ACT_SHOT for every packet (include/uapi/linux/pkt_cls.h)."""
 
 _STOCK_ARP_LIMIT = 1024
 """Linux's default ``gc_thresh3`` (``net/ipv4/arp.c``), where the real one cannot be read."""
@@ -87,6 +91,22 @@ class LabMachine:
     def spawn(self, argv: Sequence[str]) -> Process:
         """Start a command that stays, such as a server."""
         return Process(self._tree, self._tree.request("spawn", name=self.name, argv=list(argv)))
+
+    def silence(self) -> None:
+        """Lose every frame to and from here, as if it had lost its power. Its link stays up: nobody is told.
+        ``LabError`` if it is silent already."""
+        self._must(("tc", "qdisc", "add", "dev", "eth0", "clsact"))
+        for way in ("ingress", "egress"):
+            self._must(("tc", "filter", "add", "dev", "eth0", way, "bpf", "da", "bytecode", _SILENCE))
+
+    def speak(self) -> None:
+        """End what ``silence`` began."""
+        self._must(("tc", "qdisc", "del", "dev", "eth0", "clsact"))
+
+    def _must(self, argv: Sequence[str]) -> None:
+        done = self.run(argv)
+        if done.returncode:
+            raise LabError(f"{self.name}: {argv[0]} ended with status {done.returncode}: {done.stderr.strip()}")
 
     def wait_listening(self, port: int, protocol: str = "tcp") -> None:
         """Return when something here is bound to a port; ``LabError`` if nothing is within 30 s."""
@@ -213,6 +233,24 @@ class Lab:
         flooded: Flooded = self.tree.request("flood", src=src, dst=dst, payload_bytes=payload_bytes,
                                              offered_bps=offered_bps, duration_s=duration_s)
         return flooded
+
+    def steady(self, src: str, dst: str, protocol: str, interval_ms: float) -> int:
+        """Begin to send messages from one machine to another at a fixed rate, by ``udp`` or ``tcp``; a number for
+        ``steadied``. ``LabError`` where there is no connection."""
+        return int(self.tree.request("steady", src=src, dst=dst, protocol=protocol, interval_ms=interval_ms))
+
+    def steady_received(self, number: int) -> int:
+        """How many of its messages have arrived so far."""
+        return int(self.tree.request("steady_received", number=number))
+
+    def steady_is_over(self, number: int) -> bool:
+        """Whether something has ended it early."""
+        return bool(self.tree.request("steady_is_over", number=number))
+
+    def steadied(self, number: int) -> Steadied:
+        """End it when what is under way has arrived; what became of it."""
+        flow: Steadied = self.tree.request("steadied", number=number)
+        return flow
 
     def controller(self) -> dict[str, Any]:
         """What the controller says of itself: framework, counters, errors, what it learned."""

@@ -18,11 +18,11 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from emu.errors import LabError
 from emu.live.linux import MS_BIND, NAMESPACE_FOLDER, mount, network_namespace, new_network_namespace
-from emu.model import Device, Machine, OwnPort, Plan
+from emu.model import Device, Machine, OwnPort, Plan, Route
 
 _LINK_SCOPE, _GLOBAL_SCOPE, _BOOT_PROTOCOL = 253, 0, 3
 _NO_PREFIX_ROUTE = 0x200
-_PERMANENT, _NO_ARP, _FAILED = 0x80, 0x40, 0x20
+PERMANENT, _NO_ARP, _FAILED = 0x80, 0x40, 0x20
 _RTNH_F_ONLINK = 4
 
 # RTAX_CC_ALGO is 16 in include/uapi/linux/rtnetlink.h; pyroute2 0.7 ends at 15.
@@ -106,7 +106,7 @@ class Namespace:
     def flush_neighbors(self) -> None:
         """Forget every neighbor that was learned; permanent ones stay."""
         for entry in self.route.get_neighbours(family=socket.AF_INET):
-            if not entry["state"] & (_PERMANENT | _NO_ARP):
+            if not entry["state"] & (PERMANENT | _NO_ARP):
                 self.route.neigh("del", ifindex=entry["ifindex"], dst=entry.get_attr("NDA_DST"), family=socket.AF_INET)
 
     def learned_neighbors(self) -> list[str]:
@@ -114,7 +114,7 @@ class Namespace:
         return [
             str(entry.get_attr("NDA_DST"))
             for entry in self.route.get_neighbours(family=socket.AF_INET)
-            if entry["state"] & ~(_PERMANENT | _NO_ARP | _FAILED)
+            if entry["state"] & ~(PERMANENT | _NO_ARP | _FAILED)
         ]
 
 
@@ -163,7 +163,7 @@ def realise_own(own: OwnPort, home: Namespace) -> None:
     home.route.link("set", index=index, state="up")
     home.route.addr("add", index=index, address=own.address, mask=own.prefix_length)
     for address, mac in own.neighbors:
-        home.route.neigh("replace", ifindex=index, dst=address, lladdr=mac, state=_PERMANENT)
+        home.route.neigh("replace", ifindex=index, dst=address, lladdr=mac, state=PERMANENT)
 
 
 _NO_BRIDGE_FILTER = tuple((f"net.bridge.bridge-nf-call-{tool}", "0") for tool in ("iptables", "ip6tables", "arptables"))
@@ -239,17 +239,18 @@ def _configure(machine: Machine, space: Namespace) -> None:
         )
     for neighbor in machine.neighbors:
         route.neigh(
-            "replace", ifindex=space.index(neighbor.device), dst=neighbor.address, lladdr=neighbor.mac, state=_PERMANENT
+            "replace", ifindex=space.index(neighbor.device), dst=neighbor.address, lladdr=neighbor.mac, state=PERMANENT
         )
     for entry in machine.fdb:
         route.fdb("append", ifindex=space.index(entry.device), lladdr=entry.mac, dst=entry.destination)
     for item in machine.routes:
-        _route(space, item)
+        route.route("add", **route_fields(space, item))
     for rule in machine.rules:
         route.rule("add", priority=rule.priority, table=rule.table, iifname=rule.iif)
 
 
-def _route(space: Namespace, route: Any) -> None:
+def route_fields(space: Namespace, route: Route) -> dict[str, Any]:
+    """A route in the words of pyroute2."""
     fields: dict[str, Any] = {
         "dst": route.destination,
         "oif": space.index(route.device),
@@ -265,4 +266,4 @@ def _route(space: Namespace, route: Any) -> None:
         fields["flags"] = _RTNH_F_ONLINK
     if route.congctl:
         fields["metrics"] = {"cc_algo": route.congctl}
-    space.route.route("add", **fields)
+    return fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from emu.filters import ArpFilter, NatRule
+from emu.filters import NAT_CHAIN, ArpFilter, NatRule
 
 TABLE = "proxy_arp"
 _HOOKS = ("input", "forward", "output")
@@ -32,21 +32,10 @@ def _rule(item: ArpFilter) -> str:
 
 
 def nat_ruleset(rules: Sequence[NatRule]) -> str:
-    """What ``nft --file`` makes of a machine's masquerading: flannel's own names, and every rule counts."""
+    """What ``nft --file`` makes of a machine's masquerading, under flannel's own name for the chain."""
     hook = "type nat hook postrouting priority srcnat; policy accept;"
     lines = ["table ip nat {", f"  chain {NAT_CHAIN} {{", f"    {hook}"]
-    return "\n".join([*lines, *(f"    {nat_words(rule)}" for rule in rules), "  }", "}"]) + "\n"
-
-
-NAT_CHAIN = "FLANNEL-POSTRTG"
-
-
-def nat_words(rule: NatRule) -> str:
-    """A rule as ``nft`` prints it, its counter left out. Ports are drawn at random, as flannel has it (RFC 6056)."""
-    words = [f"meta mark 0x{rule.mark:08x}"] if rule.mark else []
-    words += [f"ip {key} {'!= ' if inverted else ''}{network}" for key, inverted, network in (
-        ("saddr", rule.not_from, rule.source), ("daddr", rule.not_to, rule.destination)) if network]
-    return " ".join([*words, "masquerade fully-random" if rule.verdict == "masquerade" else rule.verdict])
+    return "\n".join([*lines, *(f"    {rule.words}" for rule in rules), "  }", "}"]) + "\n"
 
 
 def counted(listing: str, why: str) -> int | None:

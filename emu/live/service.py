@@ -6,33 +6,28 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 from emu.errors import LabError
 from emu.frames import Frame
-from emu.live import namespaces, transfer, usage
+from emu.live import namespaces, usage
 from emu.live.capture import Capture
 from emu.live.controller import Controller
 from emu.live.daemons import Daemons
 from emu.live.fitting import entering, filter_bridges, link_ends, masquerade, shape_links, suit_userspace_datapath
-from emu.live.flood import Flooded, flood
 from emu.live.hosts import LabCLI, mininet_of
 from emu.live.links import settings
-from emu.live.linux import network_namespace
 from emu.live.namespaces import Namespace
 from emu.live.process import run, wait_until
-from emu.live.sweep import Miss, Pair, sweep
+from emu.live.traffic import Traffic
 from emu.live.usage import LabUsage
 from emu.live.vswitch import CONTROLLER_ADDRESS, NOBODY, VSwitch
 from emu.model import SWITCH, Plan, Ready
-from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
 
 FOLDER = Path("/run/emu")
 LINK_DEADLINE_S = 2.0
@@ -41,11 +36,9 @@ READY_S = 120.0
 """A daemon has done its work some seconds after it was started."""
 PATIENCE_S = 5.0
 """How long a process may take to end when it is told, before it is killed."""
-DISCARD_PORT = 9
-"""RFC 863; nobody listens there."""
 TCP_SYSCTLS = tuple(f"net.ipv4.tcp_{name}" for name in ("rmem", "wmem", "sack", "timestamps", "window_scaling"))
 
-class Service:
+class Service(Traffic):
     """One lab. ``build`` comes first."""
 
     def __init__(self) -> None:
@@ -53,7 +46,7 @@ class Service:
         self.spaces: dict[str, Namespace] = {SWITCH: self.home}
         self.spawned: dict[int, tuple[subprocess.Popen[str], Path]] = {}
         self.captures: dict[int, Capture] = {}
-        self._numbers = count()
+        super().__init__()
 
     def build(self, plan: Plan, datapath: str, sdn: str, netem: bool) -> None:
         """Make a plan real: controller, Open vSwitch, namespaces, in the order that wastes no time. ``netem``: whether
@@ -267,47 +260,6 @@ class Service:
         """End a capture; its frames in order of time."""
         return self.captures.pop(number).stop()
 
-    def sweep(self, pairs: Sequence[Pair], most_neighbors: int) -> list[Miss]:
-        """Ping every pair; those that failed."""
-        node_of = {name: node.name for name, node in self.plan.node_of.items()}
-        return sweep(self.spaces, node_of, pairs, most_neighbors)
-
-    def ask_arp(self, name: str, requests: Sequence[tuple[str, str, str]]) -> None:
-        """Put ARP requests (sender address, target address, sender's MAC or nothing for its own) on the wire by a
-        machine's eth0, all but the last without waiting; return when the last one is answered."""
-        own = next(d.mac for d in self.plan.by_name[name].devices if d.name == "eth0")
-        last = requests[-1][1]
-        with network_namespace(self.spaces[name].descriptor), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
-            sock.bind(("eth0", ETHERTYPE_ARP))
-            for sender, target, mac in requests:
-                sock.send(arp_request(mac or own, sender, target))
-            sock.setblocking(False)
-            wait_until(f"an answer to who has {last}", lambda: _has_answer(sock, last))
-
-    def send_datagrams(self, name: str, address: str, count: int) -> None:
-        """Have a machine send empty UDP datagrams to an address, each from a port of its own, where nobody listens."""
-        for _ in range(count):
-            with network_namespace(self.spaces[name].descriptor), socket.socket(
-                socket.AF_INET, socket.SOCK_DGRAM
-            ) as sock:
-                sock.sendto(b"", (address, DISCARD_PORT))
-
-    def forge(self, name: str, packet: bytes, address: str) -> None:
-        """Have a machine send an IPv4 packet as it is to an address; its kernel routes it (raw(7), IP_HDRINCL)."""
-        with network_namespace(self.spaces[name].descriptor), socket.socket(
-            socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW
-        ) as sock:
-            sock.sendto(packet, (address, 0))
-
-    def transfer(self, src: str, dst: str, size_bytes: int) -> bool:
-        """Send bytes from one machine to another over TCP; whether they arrived as they were sent."""
-        return transfer.transfer(self.spaces[src], self.spaces[dst], self.plan.address(dst), size_bytes)
-
-    def flood(self, src: str, dst: str, payload_bytes: int, offered_bps: float, duration_s: float) -> Flooded:
-        """Send more UDP from one machine to another than links carry; what arrived of it."""
-        address = self.plan.address(dst)
-        return flood(self.spaces[src], self.spaces[dst], address, payload_bytes, offered_bps, duration_s)
-
     def facts(self, path: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What this lab runs on and how its endpoints, and the devices on the ``path`` between them (machine and
         device), are set, as the kernel tells it."""
@@ -371,13 +323,3 @@ class Service:
             LabCLI(self.net)
         finally:
             signal.signal(signal.SIGINT, before)
-
-
-def _has_answer(sock: socket.socket, address: str) -> bool:
-    """Whether what waits at a socket has an ARP reply for ``address`` in it."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            fields = dissect(sock.recv(2048))
-            if (fields.get("arp.op"), fields.get("arp.spa")) == (ARP_REPLY, address):
-                return True
-    return False
