@@ -85,7 +85,10 @@ def parser() -> argparse.ArgumentParser:
     for sub in (compare, sweep):
         sub.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
         sub.add_argument("--resume", action="store_true", help="go on with what was interrupted in --out DIR")
-    report = verb("report", "redraw report and plots of a run or a sweep from its stored samples")
+    when = verb("when-overlay", "when should I use an overlay? Cost, state, reach and fail-over in one report")
+    when.add_argument("--profile", default="standard", help="quick, standard (default) or paper")
+    when.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
+    report = verb("report", "redraw report and plots of a run, a sweep or an answer from its stored samples")
     report.add_argument("folder", type=Path, metavar="DIR")
     export = verb("export", "write a run's samples as CSV and for flent, into its folder")
     export.add_argument("folder", type=Path, metavar="DIR")
@@ -113,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
     verb("clean", "remove what this software left behind on this machine, and nothing else")
     for sub in (doctor, designs, check, diff, labs, routes):
         sub.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    for sub in (up, check, trace, guide, compare, controller):
+    for sub in (up, check, trace, guide, compare, controller, when):
         _add_scenario(sub)
     return root
 

@@ -41,7 +41,10 @@ def measure_budget(lab: Lab, src: str, dst: str, request: str, repeats: int,
         raise UsageError(f"a latency budget is of {' or '.join(REQUESTS)}, not of '{request}'")
     if repeats < 1:
         raise UsageError(f"a latency budget takes one request at least, not {repeats}")
-    trip = RoundTrip(lab.path(src, dst), lab.path(dst, src))
+    trips = lab.round_trips(src, dst)
+    if len(trips) != 1:
+        raise LabError(f"{lab.plan.spec}: {len(trips) or 'no'} ways from {src} to {dst}, and a budget is of one")
+    trip = RoundTrip(*trips[0])
     bench = _Bench(lab, src, dst, request, trip, topology(lab.plan), keep)
     order = random.Random(f"budget {lab.plan.scenario.seed}")
     batches: list[Batch] = []

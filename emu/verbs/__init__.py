@@ -8,7 +8,7 @@ from emu.designs import DEFAULT_DESIGNS, plans_for
 from emu.errors import UsageError
 from emu.model import Plan
 from emu.scenario import OPTIONS, read
-from emu.verbs import claims, labs, machine, results, routes, show, sweep
+from emu.verbs import answer, claims, labs, machine, results, routes, show, sweep
 from emu.verbs.common import Arguments
 
 
@@ -18,6 +18,8 @@ def run(arguments: Arguments, complaints: list[str]) -> int:
         return _with_scenario(arguments, complaints)
     if arguments.verb == "sweep":  # has its scenarios in a file of its own
         return sweep.sweep(arguments, complaints)
+    if arguments.verb == "when-overlay":  # has the designs that the question takes
+        return answer.when_overlay(arguments, complaints)
     if complaints:
         raise UsageError(*complaints)
     return _VERBS[arguments.verb](arguments)

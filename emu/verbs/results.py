@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from emu.errors import EmuError, UsageError
 from emu.model import Plan
+from emu.verbs import answer
 from emu.verbs.common import Arguments, folder_for, refuse
 from emu.verbs.sweep import tell
 
@@ -59,10 +60,14 @@ def _goal(arguments: Arguments, problems: list[str]) -> Goal | None:
 
 def report(arguments: Arguments) -> int:
     """``emu report``."""
+    from emu.answer.report import is_answer, redraw_answer
     from emu.measure.report import redraw
     from emu.sweep.document import is_sweep
     from emu.sweep.report import redraw_sweep
 
+    if is_answer(arguments.folder):
+        redraw_answer(arguments.folder)
+        return answer.tell(arguments.folder)
     if is_sweep(arguments.folder):
         tell(arguments.folder, redraw_sweep(arguments.folder))
     else:

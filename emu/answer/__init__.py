@@ -1,0 +1,1 @@
+"""The question that ends the deck, "When should I use an overlay?", answered by figures of one run."""

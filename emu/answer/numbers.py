@@ -1,0 +1,149 @@
+"""The numbers of a run, each with a name of its own: all that tables show and that the guide may point at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from emu.answer.look import Held, spoke_of
+from emu.measure.metrics import PER_BYTE
+from emu.measure.stats import Estimate, block_ratios, median_over_blocks
+from emu.measure.summary import Summary
+from emu.measure.words import DASH, number
+
+COSTS = (("tcp_stream", "throughput", "TCP throughput"), ("tcp_rr", "rate", "request rate"),
+         ("tcp_stream", PER_BYTE, "CPU time per byte"))
+"""What is told of a design's cost: workload, metric, and its name in words."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a run. ``id`` is unique; ``low`` and ``high``: its 95 % interval, where it has one; ``n``: how many
+    blocks or trials it is from; ``source``: the file in the run's folder that it is from."""
+
+    id: str
+    what: str
+    value: float
+    unit: str
+    source: str
+    n: int = 1
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The number as it stands in tables and sentences, with its interval."""
+        digits = _ratio if self.unit == "ratio" else _whole if self.unit in WHOLE else number
+        interval = f" ({digits(self.low)}{DASH}{digits(self.high)})" if self.low is not None and self.high is not None \
+            else ""
+        return digits(self.value) + interval
+
+    @property
+    def differs(self) -> bool:
+        """Whether a ratio's interval leaves out 1."""
+        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
+
+    def entry(self) -> dict[str, Any]:
+        """As ``answer.json`` has it; what is not known is left out."""
+        return {key: value for key, value in {**asdict(self), "text": self.text}.items() if value is not None}
+
+
+WHOLE = frozenset({"bytes", "entries", "flows", "routers", "trials", "machines"})
+"""Units that are counted."""
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+class Numbers:
+    """All numbers of a run by their ids, in the order in which they were found."""
+
+    def __init__(self, found: Iterable[Number] = ()) -> None:
+        self.by_id: dict[str, Number] = {}
+        for each in found:
+            self.add(each)
+
+    def add(self, found: Number) -> None:
+        """Take a number in; ``ValueError`` if its id is taken."""
+        if found.id in self.by_id:
+            raise ValueError(f"two numbers {found.id}")
+        self.by_id[found.id] = found
+
+    def get(self, name: str) -> Number | None:
+        """A number, or ``None`` where nothing such was measured."""
+        return self.by_id.get(name)
+
+
+def costs(name: str, summary: Summary, labels: Mapping[str, str]) -> Iterable[Number]:
+    """Of each design of a comparison: its medians, and their ratios to bare."""
+    for spec in summary.specs:
+        for workload, metric, noun in COSTS:
+            cell = summary.cell(spec, workload, metric)
+            if cell is None:
+                continue
+            unit = cell.entry()["unit"]
+            yield Number(f"{name}/{metric}/{spec}", f"{labels[spec]}: {noun}", cell.median.value, unit,
+                         f"{name}/summary.json", len(cell.blocks), *_ends(cell.median))
+            if cell.ratio is not None and spec != summary.specs[0]:
+                yield Number(f"{name}/{metric}/{spec}/bare", f"{labels[spec]}: {noun} as a share of bare's",
+                             cell.ratio.value, "ratio", f"{name}/summary.json", len(cell.ratios), *_ends(cell.ratio))
+
+
+def against(name: str, summary: Summary, labels: Mapping[str, str], spec: str, other: str) -> Iterable[Number]:
+    """One design's medians over another's of the same blocks."""
+    for workload, metric, noun in COSTS:
+        one, two = summary.cell(spec, workload, metric), summary.cell(other, workload, metric)
+        ratios = block_ratios(one.blocks, two.blocks) if one and two else np.array([])
+        if ratios.size:
+            estimate = median_over_blocks(ratios)
+            yield Number(f"{name}/{metric}/{spec}/{other}", f"{labels[spec]}: {noun} as a share of {labels[other]}'s",
+                         estimate.value, "ratio", f"{name}/samples.jsonl", int(ratios.size), *_ends(estimate))
+
+
+def _ends(estimate: Estimate) -> tuple[float | None, float | None]:
+    return estimate.interval or (None, None)
+
+
+def looked(each: Mapping[str, Any], label: str) -> Iterable[Number]:
+    """What was looked at in one lab; ids of what was looked at from an outside machine end in ``/outside``."""
+    source = "answer.json"
+    spec = each["spec"] if each["from"] == "inside" else f"{each['spec']}/outside"
+    if each["largest_packet_bytes"] is not None:
+        yield Number(f"packet/{spec}", f"{label}: largest packet", each["largest_packet_bytes"], "bytes", source)
+    there, back = spoke_of(each)
+    for way, spoke in (("there", there), ("back", back)):
+        yield Number(f"answered/{way}/{spec}", f"{label}: pings of {spoke.dst} by {spoke.src} answered",
+                     int(spoke.answered), "trials", source)
+        if spoke.routers is not None:
+            yield Number(f"routers/{way}/{spec}", f"{label}: machines that route from {spoke.src} to {spoke.dst}",
+                         spoke.routers, "routers", source)
+    for of_kind in (Held(**held) for held in each["held"]):
+        if of_kind.kind != "container":
+            yield Number(f"held/{of_kind.kind}/{spec}", f"{label}: entries that {of_kind.machine} holds",
+                         of_kind.entries, "entries", source)
+    yield Number(f"flows/{spec}", f"{label}: flows of the switch", each["flows"], "flows", source)
+
+
+def ended(trials: Sequence[Mapping[str, Any]], label: str) -> Iterable[Number]:
+    """What the end of a bridge machine did to flows, in one design by one protocol."""
+    first = trials[0]
+    spec, protocol, source = first["spec"], first["protocol"], "answer.json"
+    lived = [trial for trial in trials if not trial["error"]]
+    yield Number(f"lived/{protocol}/{spec}", f"{label}: {protocol.upper()} flows that went on, of {len(trials)}",
+                 len(lived), "trials", source, len(trials))
+    yield Number(f"ended/{protocol}/{spec}", f"{label}: {protocol.upper()} flows that were ended, of {len(trials)}",
+                 len(trials) - len(lived), "trials", source, len(trials))
+    for key, noun, of_these in (("longest_gap_ms", "the longest time in which nothing arrived", lived),
+                                ("routed_ms", "until the client routes by the other one", trials)):
+        if of_these:
+            estimate = median_over_blocks(np.array([trial[key] for trial in of_these], dtype=np.float64))
+            yield Number(f"{key}/{protocol}/{spec}", f"{label}, {protocol.upper()}: {noun}", estimate.value, "ms",
+                         source, len(of_these), *_ends(estimate))

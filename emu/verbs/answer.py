@@ -1,0 +1,58 @@
+"""When should I use an overlay?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emu.errors import EmuError, UsageError
+from emu.scenario import OPTIONS, read
+from emu.verbs.common import Arguments, new_folder, refuse
+
+if TYPE_CHECKING:
+    from emu.answer.report import Answered
+
+
+def when_overlay(arguments: Arguments, problems: list[str]) -> int:
+    """``emu when-overlay``."""
+    from emu.answer.cast import cast_for
+    from emu.answer.run import TOOLS, answer
+    from emu.live.lab import choose
+    from emu.measure.asked import no_profile
+    from emu.measure.blocks import PROFILES
+    from emu.measure.progress import Progress
+
+    scenario, mistakes = read({option.field: getattr(arguments, option.field) for option in OPTIONS},
+                              arguments.scenario)
+    problems += mistakes
+    if arguments.profile not in PROFILES:
+        problems.append(no_profile(arguments.profile))
+    out = new_folder(arguments, problems)
+    refuse(problems)
+    try:
+        cast = cast_for(scenario, lambda plan: choose(plan, TOOLS))
+    except UsageError as error:
+        raise UsageError(*error.problems) from None
+    answer(cast, arguments.profile, out, ["emu", *sys.argv[1:]], Progress(sys.stderr))
+    return tell(out)
+
+
+def tell(folder: Path) -> int:
+    """Print the decision guide, and where the report is; ``EmuError`` with what failed while it was measured."""
+    from emu.answer.report import read_answer
+
+    answered = read_answer(folder)
+    print(guide_text(answered))
+    print(f"report: {folder / 'report.html'}")
+    if answered.document["problems"]:
+        raise EmuError(*answered.document["problems"])
+    return 0
+
+
+def guide_text(answered: Answered) -> str:
+    """The decision guide for a terminal."""
+    lines = []
+    for advice in answered.advice:
+        lines += [advice.question, *(f"  {sentence.text}" for sentence in advice.sentences)]
+    return "\n".join([*lines, *(f"not trusted: {reason}" for reason in answered.reasons)])
