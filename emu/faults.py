@@ -230,7 +230,7 @@ def _mtu(plan: Plan, cast: Roles) -> Plan:
 
     def raised(machine: Machine) -> Machine:
         devices = tuple(
-            device if device.vxlan else replace(device, mtu=plan.scenario.mtu) for device in machine.devices
+            device if device.tunnel else replace(device, mtu=plan.scenario.mtu) for device in machine.devices
         )
         return replace(machine, devices=devices)
 
@@ -293,7 +293,7 @@ FAULTS: tuple[Fault, ...] = (
         "missing-route",
         "{router} has no route to {far}'s pod subnet",
         _missing_route,
-        {"routed": ("request-6",), "overlay": ("flannel-state",), "hostgw": ("node-routes",)},
+        {"routed": ("request-6",), "overlay": ("tunnel-state",), "hostgw": ("node-routes",)},
     ),
     Fault(
         "wrong-next-hop",
@@ -305,13 +305,13 @@ FAULTS: tuple[Fault, ...] = (
         "missing-fdb",
         "{near} has no FDB entry for the MAC of {far}'s flannel.1",
         _missing_fdb,
-        {"overlay": ("flannel-state",)},
+        {"overlay": ("tunnel-state",)},
     ),
     Fault(
         "wrong-neighbor",
         "{near}'s neighbor entry for {far}'s flannel.1 has the MAC of {other}'s",
         _wrong_neighbor,
-        {"overlay": ("flannel-state",)},
+        {"overlay": ("tunnel-state",)},
     ),
     Fault(
         "mtu",

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from emu.control import Control
 from emu.filters import ArpFilter, NatRule
+from emu.programs import Process
 
 SWITCH = "switch"
 """The name under which the lab's one Open vSwitch bridge appears among the machines of a path."""
@@ -118,18 +119,20 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Vxlan:
-    """Attributes of a VXLAN device (RFC 7348)."""
+class Tunnel:
+    """Where a tunnel device's packets go out and in: by the interface ``parent``, whose address is ``local``. ``vni``
+    and ``port``: of those that have them (RFC 7348, RFC 8926), UDP's port for all that travels in UDP."""
 
-    vni: int
-    port: int
-    local: str
     parent: str
+    local: str
+    vni: int = 0
+    port: int = 0
 
 
 @dataclass(frozen=True)
 class Device:
-    """A network device inside one namespace. ``kind`` is ``veth``, ``bridge`` or ``vxlan``.
+    """A network device inside one namespace. ``kind`` is ``veth``, ``bridge``, or of tunnel devices ``vxlan``,
+    ``geneve``, ``ipip``, ``gre``, ``wireguard`` or ``tun`` (a program is behind it).
 
     ``settings``: names below ``net.ipv4`` with ``*`` for the device, and values: ``("conf.*.proxy_arp_pvlan", "1")``.
     """
@@ -139,8 +142,21 @@ class Device:
     mac: str
     mtu: int
     master: str | None = None
-    vxlan: Vxlan | None = None
+    tunnel: Tunnel | None = None
     settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_ethernet(self) -> bool:
+        """Whether frames with an Ethernet header pass it; else bare packets do, and its MAC is empty."""
+        return self.kind in ("veth", "bridge", "vxlan", "geneve")
+
+
+@dataclass(frozen=True)
+class Encap:
+    """What a route has a tunnel device put around packets: to which tunnel end, with which ``vni`` (0: none)."""
+
+    destination: str
+    vni: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,6 +183,7 @@ class Route:
     onlink: bool = False
     table: int = 254
     congctl: str | None = None
+    encap: Encap | None = None
 
 
 @dataclass(frozen=True)
@@ -197,30 +214,6 @@ class FdbEntry:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A command that prints all of ``lines`` (as substrings) when its machine is as it should be."""
-
-    argv: tuple[str, ...]
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Process:
-    """A program that runs from the start, in the foreground, and the files it needs: path and text.
-
-    ``status``: a command that tells how it is, of a program that can be asked. ``ready``: what its machine shows when
-    it has done what a lab waits for. ``peers``: addresses that it speaks to all the time, whose MACs are always known.
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    files: tuple[tuple[str, str], ...] = ()
-    status: tuple[str, ...] = ()
-    ready: Ready | None = None
-    peers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Machine:
     """A network namespace of the lab, with all that is configured in it. ``kind``: ``node``, ``container``, ``outside``
     (a machine outside the cluster) or ``bridge`` (one between the overlay and the network it lies over)."""
@@ -238,6 +231,13 @@ class Machine:
     nat: tuple[NatRule, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     processes: tuple[Process, ...] = ()
+
+    def device(self, name: str) -> Device:
+        """A device by its name; ``KeyError`` if there is none."""
+        for device in self.devices:
+            if device.name == name:
+                return device
+        raise KeyError(name)
 
 
 @dataclass(frozen=True)
@@ -294,7 +294,8 @@ class Hop:
 
     ``eth_src``, ``eth_dst`` and ``ttl`` are those of the innermost frame; ``outer`` holds the fields around
     it where it travels encapsulated, named as ``emu.packets`` names them. ``ip_src`` and ``ip_dst``: the innermost
-    packet's addresses where masquerading has them differ from those of its two ends.
+    packet's addresses where masquerading has them differ from those of its two ends. MACs are empty where there is no
+    Ethernet header; ``sealed``: nothing of what travels inside can be read.
     """
 
     machine: str
@@ -306,6 +307,7 @@ class Hop:
     outer: Mapping[str, object] | None = None
     ip_src: str = ""
     ip_dst: str = ""
+    sealed: bool = False
 
     @property
     def point(self) -> str:

@@ -16,7 +16,7 @@ from emu.frames import Frame
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
 _LENGTH_UNKNOWN = -1
-_LINKTYPE_ETHERNET = 1
+_LINKTYPE_ETHERNET, _LINKTYPE_RAW = 1, 101
 _NO_SNAP_LENGTH = 0
 _NANOSECONDS = 9
 _COMMENT = 1
@@ -37,10 +37,12 @@ def section() -> bytes:
     return _block(_SECTION, struct.pack("<IHHq", _BYTE_ORDER_MAGIC, 1, 0, _LENGTH_UNKNOWN), described)
 
 
-def interface(name: str) -> bytes:
-    """An Ethernet interface called ``name`` (``node-a:eth0``); interfaces are numbered from 0 as they come."""
+def interface(name: str, has_ethernet: bool = True) -> bytes:
+    """An interface called ``name`` (``node-a:eth0``), of Ethernet frames or else of bare IP packets; interfaces are
+    numbered from 0 as they come."""
+    link = _LINKTYPE_ETHERNET if has_ethernet else _LINKTYPE_RAW
     described = ((_IF_NAME, name.encode()), (_IF_TSRESOL, bytes([_NANOSECONDS])))
-    return _block(_INTERFACE, struct.pack("<HHI", _LINKTYPE_ETHERNET, 0, _NO_SNAP_LENGTH), described)
+    return _block(_INTERFACE, struct.pack("<HHI", link, 0, _NO_SNAP_LENGTH), described)
 
 
 def packet(interface_number: int, t_ns: int, data: bytes, direction: str, comment: str = "") -> bytes:
@@ -52,14 +54,15 @@ def packet(interface_number: int, t_ns: int, data: bytes, direction: str, commen
     return _block(_PACKET, head + _padded(data), described)
 
 
-def document(points: Sequence[str], frames: Iterable[Frame], comments: Mapping[int, str]) -> bytes:
+def document(points: Sequence[str], frames: Sequence[Frame], comments: Mapping[int, str]) -> bytes:
     """A whole file: an interface for each of ``points``, then the frames. ``comments``: by frame number, from 1."""
+    bare = {frame.at for frame in frames if not frame.has_ethernet}
     number_of = {point: number for number, point in enumerate(points)}
     packets = (
         packet(number_of[frame.at], frame.t_ns, frame.data, frame.direction, comments.get(number, ""))
         for number, frame in enumerate(frames, 1)
     )
-    return b"".join((section(), *map(interface, points), *packets))
+    return b"".join((section(), *(interface(point, point not in bare) for point in points), *packets))
 
 
 def _block(kind: int, body: bytes, options: Iterable[tuple[int, bytes]]) -> bytes:

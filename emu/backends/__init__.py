@@ -12,8 +12,11 @@ from functools import cache
 from emu.backends.base import Backend
 from emu.listing import objects_in
 
+DEFAULT = "vxlan"
+
 
 @cache
 def all_backends() -> Mapping[str, Backend]:
-    """Every back end by its name."""
-    return {backend.name: backend for backend in objects_in(sys.modules[__name__], "BACKEND", {"base"})}
+    """Every back end by its name, the default one first."""
+    found = {backend.name: backend for backend in objects_in(sys.modules[__name__], "BACKEND", {"base"})}
+    return {name: found[name] for name in sorted(found, key=lambda name: (name != DEFAULT, name))}

@@ -10,17 +10,17 @@ Entries per node: 3 for each other node.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from emu.backends.base import Backend, Peer
+from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
-from emu.model import INITIAL_TTL, Address, Device, FdbEntry, Neighbor, Node, Route, Vxlan
-from emu.packets import ETHERTYPE_IPV4, UDP
+from emu.model import Device, FdbEntry, Neighbor, Node, Route, Scenario, Tunnel
+from emu.packets import UDP
 
 VNI, PORT = 1, 8472
 
 
-class VxlanBackend:
+class VxlanBackend(Plain):
     """flannel's ``vxlan``."""
 
     name = "vxlan"
@@ -28,12 +28,11 @@ class VxlanBackend:
     overhead_bytes = 50
     """Outer Ethernet 14, IPv4 20, UDP 8, VXLAN 8 (RFC 7348, section 5); the outer Ethernet header takes nothing
     of the underlay's MTU, the inner one takes as much."""
+    source = "flannel pkg/backend/vxlan: device.go, vxlan_network.go"
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
-        return (Device(self.device_name, "vxlan", node.vtep_mac, mtu, vxlan=Vxlan(VNI, PORT, node.address, "eth0")),)
-
-    def addresses(self, node: Node) -> tuple[Address, ...]:
-        return (Address(self.device_name, node.vtep_address, 32),)
+        tunnel = Tunnel(UNDERLAY, node.address, VNI, PORT)
+        return (Device(self.device_name, "vxlan", node.vtep_mac, mtu, tunnel=tunnel),)
 
     def peer(self, node: Node, other: Node) -> Peer:
         return Peer(
@@ -46,38 +45,15 @@ class VxlanBackend:
         return node_a.vtep_mac, node_b.vtep_mac
 
     def outer(self, node_a: Node, node_b: Node) -> Mapping[str, object]:
-        return {
-            "eth.src": node_a.mac,
-            "eth.dst": node_b.mac,
-            "eth.type": ETHERTYPE_IPV4,
-            "ip.src": node_a.address,
-            "ip.dst": node_b.address,
-            "ip.ttl": INITIAL_TTL,
-            "ip.proto": UDP,
-            "udp.dport": PORT,
-            "vxlan.vni": VNI,
-        }
+        return outer_header(node_a, node_b, UDP, udp_dport=PORT, vxlan_vni=VNI)
 
-    def state(self, node: Node, others: tuple[Node, ...], mtu: int) -> tuple[Query, ...]:
+    def state(self, node: Node, others: Sequence[Node], scenario: Scenario) -> tuple[Query, ...]:
         device = self.device_name
-        vxlan = {"id": VNI, "link": "eth0", "local": node.address, "port": PORT, "learning": False}
+        vxlan = {"id": VNI, "link": UNDERLAY, "local": node.address, "port": PORT, "learning": False}
         return (
-            Query(
-                node.name,
-                ("ip", "-j", "-d", "link", "show", "dev", device),
-                (
-                    {
-                        "mtu": mtu,
-                        "address": node.vtep_mac,
-                        "linkinfo": {"info_kind": "vxlan", "info_data": vxlan},
-                    },
-                ),
-            ),
-            Query(
-                node.name,
-                ("ip", "-j", "-4", "address", "show", "dev", device),
-                ({"addr_info": [{"local": node.vtep_address, "prefixlen": 32, "scope": "global"}]},),
-            ),
+            link_query(node, device, scenario.mtu - self.overhead_bytes, node.vtep_mac, info_kind="vxlan",
+                       info_data=vxlan),
+            address_query(node, device, node.vtep_address),
             Query(
                 node.name,
                 ("ip", "-j", "neigh", "show", "dev", device),
@@ -88,11 +64,8 @@ class VxlanBackend:
                 ("bridge", "-j", "fdb", "show", "dev", device),
                 tuple({"mac": o.vtep_mac, "dst": o.address, "flags": ["self"], "state": "permanent"} for o in others),
             ),
-            Query(
-                node.name,
-                ("ip", "-j", "-4", "route", "show", "dev", device),
-                tuple({"dst": o.pod_subnet, "gateway": o.vtep_address, "flags": ["onlink"]} for o in others),
-            ),
+            routes_query(node, device,
+                         [{"dst": o.pod_subnet, "gateway": o.vtep_address, "flags": ["onlink"]} for o in others]),
         )
 
 

@@ -22,11 +22,11 @@ from emu.model import (
     OwnPort,
     Plan,
     Port,
-    Process,
     Route,
     Scenario,
     Switch,
 )
+from emu.programs import Process
 
 CONGESTION_CONTROL = "cubic"
 """TCP's congestion control on every route that an experiment's endpoints use: kernels differ in their default."""
@@ -143,12 +143,13 @@ class Path:
     outer: Mapping[str, object] | None = None
     ip_src: str = ""
     ip_dst: str = ""
+    sealed: bool = False
     hops: list[Hop] = field(default_factory=list)
 
     def crosses(self, machine: str, interface: str, direction: str) -> Path:
         """The frame is seen at ``machine:interface``, going ``in`` or ``out``."""
         self.hops.append(Hop(machine, interface, direction, self.eth_src, self.eth_dst, self.ttl, self.outer,
-                             self.ip_src, self.ip_dst))
+                             self.ip_src, self.ip_dst, self.sealed))
         return self
 
     def routed(self, eth_src: str, eth_dst: str) -> Path:

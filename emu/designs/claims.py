@@ -7,20 +7,40 @@ from typing import Any
 
 from emu.claims import Claim, Ordered, Ping, Prints, Probe, Reaches, Seen, Transfers, Uninvolved, Unseen
 from emu.model import BROADCAST_MAC, SWITCH, Hop, Plan
-from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REPLY, ECHO_REQUEST, ICMP_HEADER_BYTES, IP_HEADER_BYTES
+from emu.packets import (
+    ARP_REPLY,
+    ARP_REQUEST,
+    ECHO_REPLY,
+    ECHO_REQUEST,
+    ICMP_HEADER_BYTES,
+    IP_HEADER_BYTES,
+    sealed_bytes,
+)
 
 TRANSFER_BYTES = 4 << 20
 UNINVOLVED_PINGS = 20
+PING_PACKET_BYTES = 84
+"""An IPv4 packet of ``ping``'s own size."""
 PING = ("ping", "-n", "-M", "do", "-c", "1")
 
 
 def echo(hop: Hop, src: str, dst: str, icmp_type: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """What picks the frame of a hop out of a capture, and what its fields must be there."""
+    if hop.sealed:
+        outer = dict(hop.outer or {})
+        return {"dir": hop.direction, "udp.len": sealed_bytes(PING_PACKET_BYTES), "ip.src": outer["ip.src"]}, outer
     prefix = "" if hop.outer is None else "inner."
     ends = {f"{prefix}ip.src": hop.ip_src or src, f"{prefix}ip.dst": hop.ip_dst or dst}
     where = {"dir": hop.direction, f"{prefix}icmp.type": icmp_type, **ends}
-    expect = {f"{prefix}eth.src": hop.eth_src, f"{prefix}eth.dst": hop.eth_dst, f"{prefix}ip.ttl": hop.ttl}
+    macs = {f"{prefix}eth.src": hop.eth_src, f"{prefix}eth.dst": hop.eth_dst}
+    expect = {**({} if not hop.eth_src else macs), f"{prefix}ip.ttl": hop.ttl}
     return where, {**(hop.outer or {}), **expect}
+
+
+def _fields_of(hop: Hop) -> str:
+    """What can be read of a packet there, in words."""
+    macs = f"{hop.eth_src} > {hop.eth_dst}, " if hop.eth_src else ""
+    return "sealed," if hop.sealed else f"{macs}TTL {hop.ttl}"
 
 
 def path_claims(
@@ -39,7 +59,7 @@ def path_claims(
             claims.append(
                 Claim(
                     id=f"{prefix}{word}-{number}",
-                    text=f"the {word} {verb} {hop.point}, {hop.eth_src} > {hop.eth_dst}, TTL {hop.ttl}{inside}",
+                    text=f"the {word} {verb} {hop.point}, {_fields_of(hop)}{inside}",
                     source=source,
                     test=Seen(probe, (hop.point,), where, expect, count=1),
                     needs=(claims[-1].id,) if claims else needs,

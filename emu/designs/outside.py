@@ -132,11 +132,19 @@ def outside_claims(plan: Plan, design: base.Design, tunnel: str) -> tuple[Claim,
 def _source(plan: Plan, outside: Node, bridges: tuple[Node, ...]) -> tuple[str | None, str]:
     """The address that pods see, if it is always the same, and whose it is."""
     if plan.params["outside"] == CLIENT:
-        return outside.vtep_address, f"{outside.name}'s address in the overlay, {outside.vtep_address}"
+        own = tunnel_address(plan, outside.name)
+        return own, f"{outside.name}'s address in the overlay, {own}"
     if bridges and plan.params.get("snat") == "on":
-        only = bridges[0].vtep_address if len(bridges) == 1 else None
-        return only, f"a bridge machine's address in the overlay: {_listed(b.vtep_address for b in bridges)}"
+        all_own = [tunnel_address(plan, bridge.name) for bridge in bridges]
+        only = all_own[0] if len(all_own) == 1 else None
+        return only, f"a bridge machine's address in the overlay: {_listed(all_own)}"
     return outside.address, f"{outside.name}'s own address, {outside.address}"
+
+
+def tunnel_address(plan: Plan, name: str) -> str:
+    """The address of a machine's overlay device."""
+    machine = plan.by_name[name]
+    return next(address.address for address in machine.addresses if machine.device(address.device).tunnel)
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -30,12 +30,13 @@ from emu.designs.outside import (
     outside_claims,
     segment_routes,
     stranger,
+    tunnel_address,
 )
+from emu.errors import UsageError
 from emu.model import Address, Container, Hop, Machine, Node, Plan, Route, Scenario
 from emu.speakers.bird import SPEAKER
 
 _DECK = "deck, slides 25-33"
-_UNBUILT = ("udp", "wireguard", "geneve", "ipip", "gre")
 
 
 class Overlay:
@@ -46,7 +47,7 @@ class Overlay:
     has_containers = True
     has_outside = True
     parameters: Mapping[str, base.Parameter] = {
-        "backend": base.Parameter(tuple(all_backends()), unbuilt=_UNBUILT),
+        "backend": base.Parameter(tuple(all_backends())),
         "outside": base.Parameter(WAYS),
         "bridges": base.Parameter(("1",), numbers=(1, MOST_BRIDGES), optional=True, only_with=("outside", BRIDGE)),
         "snat": base.Parameter(("off", "on"), optional=True),
@@ -54,6 +55,9 @@ class Overlay:
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
         backend, way = all_backends()[params["backend"]], params["outside"]
+        if backend.only_own and way == BRIDGE and params.get("snat") != "on":
+            raise UsageError(f"overlay: outside=bridge with backend={backend.name} takes snat=on: a peer's packets are"
+                             " taken only from its own addresses, not from those of its clients")
         if way != NONE and not scenario.outside:
             scenario = replace(scenario, outside=1)
         nodes = base.nodes_for(scenario)
@@ -66,7 +70,8 @@ class Overlay:
         for bridge in bridges:
             announces = (SPEAKER.on_bridge(bridge, outside, scenario.pod_cidr, backend.device_name),)
             joined = self._joined(bridge, members, backend, scenario)
-            machines.append(replace(joined, kind="bridge", sysctls=base.FORWARDING, processes=announces))
+            programs = (*joined.processes, *announces)
+            machines.append(replace(joined, kind="bridge", sysctls=base.FORWARDING, processes=programs))
         for me in outside:
             machines.append(self._joined(me, members, backend, scenario) if way == CLIENT
                             else stranger(me, nodes if way == ROUTE else (), bridges, scenario))
@@ -90,12 +95,14 @@ class Overlay:
             ),
             addresses=(
                 Address(base.UPLINK, node.address, base.prefix_length(scenario.node_cidr)),
-                *backend.addresses(node),
+                *backend.addresses(node, scenario),
             ),
             routes=(
                 Route(scenario.node_cidr, base.UPLINK, source=node.address, congctl=base.CONGESTION_CONTROL),
+                *backend.routes(node, scenario),
                 *(route for peer in peers for route in peer.routes),
             ),
+            processes=backend.processes(node, [other for other in members if other is not node], scenario, mtu),
         )
         return replace(
             machine,
@@ -106,18 +113,21 @@ class Overlay:
     def _joined(self, me: Node, members: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
         """A machine without pods that the overlay runs on: a client."""
         peers = [backend.peer(me, other) for other in members if other is not me]
-        to_pods = (replace(r, congctl=base.CONGESTION_CONTROL) for peer in peers for r in peer.routes)
+        mtu, others = scenario.mtu - backend.overhead_bytes, [other for other in members if other is not me]
+        to_pods = (*backend.routes(me, scenario), *(route for peer in peers for route in peer.routes))
         return Machine(
             name=me.name,
             kind="outside",
             address=me.address,
-            devices=(base.uplink(me, scenario.mtu), *backend.devices(me, scenario.mtu - backend.overhead_bytes)),
+            devices=(base.uplink(me, scenario.mtu), *backend.devices(me, mtu)),
             addresses=(Address(base.UPLINK, me.address, base.prefix_length(scenario.node_cidr)),
-                       *backend.addresses(me)),
-            routes=(*segment_routes(me, scenario), *to_pods),
+                       *backend.addresses(me, scenario)),
+            routes=(*segment_routes(me, scenario),
+                    *(replace(route, congctl=base.CONGESTION_CONTROL) for route in to_pods)),
             neighbors=tuple(neighbor for peer in peers for neighbor in peer.neighbors),
             fdb=tuple(entry for peer in peers for entry in peer.fdb),
             sysctls=base.NOT_FORWARDING,
+            processes=backend.processes(me, others, scenario, mtu),
         )
 
     def path(self, plan: Plan, src: str, dst: str) -> tuple[Hop, ...]:
@@ -132,24 +142,25 @@ class Overlay:
         mtu = plan.scenario.mtu - backend.overhead_bytes
         members = _members(plan)
         state = Claim(
-            "flannel-state",
-            f"devices, neighbors, FDB entries and routes of {backend.device_name} are those flannel writes, no more",
-            "flannel pkg/backend/vxlan: device.go, vxlan_network.go",
+            "tunnel-state",
+            f"{backend.device_name}, its address, neighbors, FDB entries and routes are as {backend.name} has them, and"
+            " there are no more",
+            backend.source,
             KernelState(
                 tuple(
                     query
                     for member in members
-                    for query in backend.state(member, tuple(o for o in members if o is not member), mtu)
+                    for query in backend.state(member, [o for o in members if o is not member], plan.scenario)
                 )
             ),
         )
         if plan.endpoints is None:
-            return (state, *common_claims(plan, mtu, ("flannel-state",)))
+            return (state, *common_claims(plan, mtu, ("tunnel-state",)))
         src, dst = plan.endpoints
         a, b, source, target = plan.node_of[src], plan.node_of[dst], plan.container_of[src], plan.container_of[dst]
         probe, point = Ping(src, dst), f"{a.name}:eth0"
         journey = path_claims(
-            plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("flannel-state", "arp-reply")
+            plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("tunnel-state", "arp-reply")
         )
         delivered = (journey[-1].id,)
         return (
@@ -162,7 +173,7 @@ class Overlay:
                 b.mac,
                 "RFC 826: the underlay knows nodes",
                 f"{b.name} answers for itself",
-                ("flannel-state",),
+                ("tunnel-state",),
             ),
             *journey,
             *(
@@ -242,7 +253,7 @@ def _masquerades(plan: Plan) -> bool:
 def _speaks_from(plan: Plan, member: Node) -> str:
     """The address that a machine's own packets, and those that it masquerades, have inside the tunnel: the kernel takes
     that of the device they leave by."""
-    return all_backends()[plan.params["backend"]].addresses(member)[0].address
+    return tunnel_address(plan, member.name)
 
 
 def _bridges(plan: Plan) -> tuple[Node, ...]:
@@ -263,9 +274,9 @@ def _tunnelled(path: base.Path, plan: Plan, a: Node, b: Node) -> base.Path:
     backend = all_backends()[plan.params["backend"]]
     path.eth_src, path.eth_dst = backend.inner_macs(a, b)
     path.crosses(a.name, backend.device_name, "out")
-    path.outer = backend.outer(a, b)
+    path.outer, path.sealed = backend.outer(a, b), backend.sealed
     path.over_switch(plan, a, b)
-    path.outer = None
+    path.outer, path.sealed = None, False
     return path.crosses(b.name, backend.device_name, "in")
 
 

@@ -31,13 +31,13 @@ from emu.model import (
     Node,
     OwnPort,
     Plan,
-    Process,
     Route,
     Scenario,
     contains,
     host_route,
 )
 from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST, FRAGMENTATION_NEEDED, TCP, UNREACHABLE
+from emu.programs import Process
 from emu.speakers import bird, speaker_of
 from emu.speakers.base import Speaker, Timers
 from emu.speakers.claims import bgp_claims

@@ -17,19 +17,25 @@ from emu.packets import (
     ETHERTYPE_ARP,
     ETHERTYPE_IPV4,
     FIN,
+    GENEVE_PORT,
+    GRE,
     ICMP,
+    IPIP,
     PSH,
     RST,
     SYN,
     TCP,
     TIME_EXCEEDED,
+    TINC_PORT,
     UDP,
     UNREACHABLE,
     VXLAN_PORTS,
+    WIREGUARD_PORT,
 )
 
 PROTOCOLS = {"eth": "Ethernet", "arp": "ARP", "ip": "IPv4", "icmp": "ICMP", "tcp": "TCP", "udp": "UDP",
-             "vxlan": "VXLAN", "payload": "Payload"}
+             "vxlan": "VXLAN", "geneve": "GENEVE", "gre": "GRE", "wg": "WireGuard", "tinc": "tinc",
+             "payload": "Payload"}
 SHORT = {"eth": "Eth", "ip": "IP", "vxlan": "VX"}
 """Names for the byte strip, where they differ."""
 
@@ -83,6 +89,13 @@ FIELDS: Mapping[str, Text] = {
                                    "flows over several ways (RFC 7348).", True),
     "udp.len": Text("length", "Bytes of this datagram, header included (RFC 768).", True),
     "vxlan.vni": Text("VNI", "VXLAN network identifier: which overlay the inner frame belongs to (RFC 7348)."),
+    "geneve.vni": Text("VNI", "Virtual network identifier: which overlay the inner frame belongs to (RFC 8926)."),
+    "geneve.type": Text("type", "What travels inside: 0x6558 is an Ethernet frame (RFC 8926).", True),
+    "gre.type": Text("type", "What travels inside, as an EtherType: 0x0800 is IPv4 (RFC 2784)."),
+    "wg.type": Text("type", "4: a packet, sealed for its receiver alone (WireGuard paper, section 5.4.6)."),
+    "wg.receiver": Text("receiver", "Which of the receiver's sessions this is of (WireGuard paper, section 5.4.6)."),
+    "wg.counter": Text("counter", "Numbers packets, so that none is accepted twice (WireGuard paper, section 5.4.6)."),
+    "tinc.seq": Text("number", "Numbers packets (tinc 1.0, net_packet.c)."),
     "icmp.type": Text("type", "Type: 8 asks for an echo, 0 is the echo; 3 and 11 report what went wrong (RFC 792)."),
     "icmp.code": Text("code", "Code: the type's finer meaning (RFC 792).", True),
     "icmp.id": Text("id", "Identifier: which ping asked (RFC 792). In an error these bytes mean something else.", True),
@@ -107,11 +120,12 @@ ARP_ANSWER: Mapping[str, Text] = {
 
 _BELONGS = {NODE: "a node's address", POD: "a container's address", OUTSIDE: "an outside machine's address"}
 _ETHERTYPES = {ETHERTYPE_IPV4: "IPv4", ETHERTYPE_ARP: "ARP"}
-_PROTOCOL_NUMBERS = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP"}
+_PROTOCOL_NUMBERS = {ICMP: "ICMP", IPIP: "IP in IP", TCP: "TCP", UDP: "UDP", GRE: "GRE"}
 _OPERATIONS = {ARP_REQUEST: "request", ARP_REPLY: "reply"}
 _ICMP_TYPES = {ECHO_REPLY: "echo reply", ECHO_REQUEST: "echo request", UNREACHABLE: "unreachable",
                TIME_EXCEEDED: "time exceeded"}
-_PORTS = {**dict.fromkeys(VXLAN_PORTS, "VXLAN"), 80: "HTTP", 179: "BGP"}
+_PORTS = {**dict.fromkeys(VXLAN_PORTS, "VXLAN"), 80: "HTTP", 179: "BGP", GENEVE_PORT: "GENEVE",
+          WIREGUARD_PORT: "WireGuard", TINC_PORT: "tinc"}
 _FLAGS = {FIN: "FIN", SYN: "SYN", RST: "RST", PSH: "PSH", ACK: "ACK"}
 _NAMED = {"eth.type": _ETHERTYPES, "ip.proto": _PROTOCOL_NUMBERS, "arp.op": _OPERATIONS, "icmp.type": _ICMP_TYPES,
           "tcp.dport": _PORTS, "tcp.sport": _PORTS, "udp.dport": _PORTS, "udp.sport": _PORTS}
@@ -140,7 +154,7 @@ def _table(is_arp_answer: bool) -> Mapping[str, Text]:
 
 def value_text(name: str, value: Any) -> str:
     """The value of a field as the page shows it: ``0x0806``, ``SYN, ACK``, ``64``."""
-    if name in ("eth.type", "ip.sum"):
+    if name in ("eth.type", "ip.sum", "geneve.type", "gre.type"):
         return f"0x{value:04x}"
     if name == "ip.df":
         return "yes" if value else "no"

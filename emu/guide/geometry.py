@@ -30,7 +30,7 @@ TABLE_LANE, LOW_LANE = 14.0, 26.0
 
 def tunnels_of(scene: Scene, node: Node) -> tuple[Device, ...]:
     """The overlay devices of a node."""
-    return tuple(device for device in scene.plan.by_name[node.name].devices if device.kind == "vxlan")
+    return tuple(device for device in scene.plan.by_name[node.name].devices if device.tunnel)
 
 
 def has_bridge(scene: Scene, node: Node) -> bool:

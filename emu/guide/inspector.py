@@ -10,7 +10,7 @@ from emu.guide.fields import ADDRESSES, PROTOCOLS, SHORT, meaning, ownership, pl
 from emu.guide.realms import GLYPHS, NOBODY, Realms
 from emu.guide.ways import microseconds
 from emu.model import INITIAL_TTL, SWITCH
-from emu.packets import ARP_REPLY, Field, Header
+from emu.packets import ARP_REPLY, TUNNELS, Field, Header
 from emu.walk.model import Change, Step, Walk
 
 STRIP_WIDTH = 340
@@ -204,7 +204,7 @@ class _Reader:
         for header in self.headers:
             if header.depth != depth:
                 continue
-            if found and header.protocol in ("vxlan", "payload"):
+            if found and header.protocol in (*TUNNELS, "payload"):
                 found[-1].append(header)
             else:
                 found.append([header])
@@ -285,9 +285,9 @@ class _Reader:
         return f"{shown} …" if size > SHOWN_BYTES else shown
 
     def segment_of(self, header: Header) -> int:
-        """The number of the segment that holds a header: UDP and VXLAN are one."""
+        """The number of the segment that holds a header: UDP and a tunnel's header in it are one."""
         number = self.headers.index(header)
-        return number - 1 if header.protocol == "vxlan" else number
+        return number - 1 if header.protocol in TUNNELS else number
 
     def segments(self) -> tuple[Segment, ...]:
         """The byte strip."""

@@ -21,7 +21,7 @@ from emu.guide.ways import (
     size,
 )
 from emu.look import tokens
-from emu.packets import ARP_REQUEST, Header
+from emu.packets import ARP_REQUEST, TUNNELS, Header
 from emu.walk.model import ANSWERED, DELIVERED, DROPPED, LOST, Change, Packet, Step, Walk
 from emu.walk.words import flags
 
@@ -31,7 +31,8 @@ _ANSI = {NODE: "34", POD: "33", OUTSIDE: "1", ALL: "1"}
 _BOLD, _FAIL, _CHANGED = "1", "1;35", "7"
 
 _MEANINGS = {NODE: "node", POD: "container", OUTSIDE: "outside machine", ALL: "everybody"}
-_NAMES = {"eth": "Eth", "ip": "IP", "arp": "ARP", "icmp": "ICMP", "tcp": "TCP", "udp": "UDP", "vxlan": "VXLAN"}
+_NAMES = {"eth": "Eth", "ip": "IP", "arp": "ARP", "icmp": "ICMP", "tcp": "TCP", "udp": "UDP", "vxlan": "VXLAN",
+          "geneve": "GENEVE", "gre": "GRE", "wg": "WireGuard", "tinc": "tinc"}
 _ICMP_FIELDS = ("type", "code", "id", "seq", "mtu")
 _FATES = {ANSWERED: "answered", DELIVERED: "delivered", DROPPED: "dropped", LOST: "LOST"}
 _ALWAYS = ("eth", "ip", "arp")
@@ -235,8 +236,8 @@ class _Teller:
             return f"{value['spa']} is at {fields['arp.sha']} ({value['sha']})"
         if protocol == "icmp":
             return " ".join(f"{name} {value[name]}" for name in _ICMP_FIELDS if name in value)
-        if protocol == "vxlan":
-            return f"vni {value['vni']}"
+        if protocol in TUNNELS:
+            return "  ".join(f"{name} {found}" for name, found in value.items())
         if protocol in ("tcp", "udp"):
             named = f"  {flags(int(str(fields['tcp.flags'])))}" if protocol == "tcp" else ""
             return f"port {value['sport']} > {value['dport']}{named}"

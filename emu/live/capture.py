@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import select
 import socket
 import struct
@@ -42,6 +43,8 @@ _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _ETH_P_ALL = 3
 _OUTGOING = 4
+_SIOCGIFHWADDR = 0x8927
+_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
 _BUFFER_BYTES = 1 << 25
 _LONGEST_FRAME_BYTES = 1 << 17  # an IPv4 packet that is still to be segmented, and its Ethernet header
 _ANCILLARY_BYTES = 64
@@ -74,6 +77,8 @@ class Taps:
         Raises ``UsageError`` with every point that is none, ``MissingError`` where capturing is not allowed.
         """
         self.points = tuple(dict.fromkeys(points))
+        self.bare: set[int] = set()
+        """Numbers of points where no Ethernet header is seen."""
         self.gone: set[str] = set()
         """Points whose interface went away or down."""
         self._poll = select.epoll()
@@ -95,7 +100,9 @@ class Taps:
         machine, _, interface = point.partition(":")
         if machine not in spaces:
             return f"{point}: the lab has no machine '{machine}'"
-        tap = _open(spaces[machine])
+        tap = _open(spaces[machine], interface)
+        if tap.type != socket.SOCK_RAW:
+            self.bare.add(number)
         self._taps[tap.fileno()] = _Tap(number, point, tap)
         try:
             tap.bind((interface, _ETH_P_ALL))
@@ -148,6 +155,10 @@ class Taps:
             seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
             t_ns = seconds * 1_000_000_000 + nanoseconds
             frames.append((number, address[2] == _OUTGOING, t_ns, bytes(buffer[:size])))
+
+    def interfaces(self) -> list[tuple[str, bool]]:
+        """Every capture point, and whether Ethernet headers are seen there."""
+        return [(point, number not in self.bare) for number, point in enumerate(self.points)]
 
     def complain(self) -> None:
         """``LabError`` if an interface went away or down, or the kernel had to drop a frame, since the last time."""
@@ -213,14 +224,17 @@ class Capture:
             self._taps.complain()
         points = self._taps.points
         self._frames.sort(key=in_order)
-        return [Frame(points[number], "out" if out else "in", t_ns, data) for number, out, t_ns, data in self._frames]
+        return [Frame(points[number], "out" if out else "in", t_ns, data, number not in self._taps.bare)
+                for number, out, t_ns, data in self._frames]
 
 
-def _open(space: int) -> socket.socket:
-    """A packet socket in a network namespace. It receives nothing before it is bound, as its protocol is 0."""
+def _open(space: int, interface: str) -> socket.socket:
+    """A packet socket for an interface of a network namespace. It receives nothing before it is bound, as its protocol
+    is 0. Where frames have no Ethernet header it gives what is inside whatever header they have (packet(7))."""
     with network_namespace(space):
         try:
-            tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            kind = socket.SOCK_RAW if _is_ethernet(interface) else socket.SOCK_DGRAM
+            tap = socket.socket(socket.AF_PACKET, kind, 0)
         except PermissionError:
             raise MissingError(NO_PERMISSION) from None
     try:
@@ -230,6 +244,16 @@ def _open(space: int) -> socket.socket:
     tap.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
     tap.setblocking(False)
     return tap
+
+
+def _is_ethernet(interface: str) -> bool:
+    """Whether an interface here is one of Ethernet or loopback, or none at all (netdevice(7), SIOCGIFHWADDR)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            answer = fcntl.ioctl(asking, _SIOCGIFHWADDR, struct.pack("16s24x", interface.encode()[:15]))
+        except OSError:
+            return True
+    return struct.unpack_from("H", answer, 16)[0] in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK)
 
 
 @contextlib.contextmanager

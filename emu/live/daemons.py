@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emu.errors import LabError
-from emu.model import Process
+from emu.programs import Process
 
 LINES_TOLD = 3
 

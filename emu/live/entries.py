@@ -12,7 +12,7 @@ from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from emu.live.namespaces import PERMANENT, Namespace, route_fields
+from emu.live.namespaces import PERMANENT, Namespace
 from emu.model import FdbEntry, Neighbor, Route
 
 _ABSENT = (errno.ENOENT, errno.ESRCH)
@@ -35,12 +35,12 @@ def enter(space: Namespace, entries: Entries) -> None:
     for entry in entries.fdb:
         space.route.fdb("append", **_fdb(space, entry))
     for route in entries.routes:
-        space.route.route("replace", **route_fields(space, route))
+        space.put_route("replace", route)
 
 
 def remove(space: Namespace, entries: Entries) -> None:
     """Remove what is there; routes first, so that no packet goes where nobody is known any more."""
-    _absent_is_fine(lambda route: space.route.route("del", **route_fields(space, route)), entries.routes)
+    _absent_is_fine(lambda route: space.put_route("del", route), entries.routes)
     _absent_is_fine(lambda entry: space.route.fdb("del", **_fdb(space, entry)), entries.fdb)
     _absent_is_fine(lambda neighbor: space.route.neigh("del", **_neighbor(space, neighbor)), entries.neighbors)
 

@@ -119,6 +119,8 @@ def route_words(route: Mapping[str, Any]) -> str:
     words += [word for key, name in (("gateway", "via"), ("dev", "dev")) if key in route for word in (name, route[key])]
     ways = [f"via {hop.get('gateway', 'nobody')} dev {hop.get('dev', 'none')}" for hop in route.get("nexthops", ())]
     words += [f"by one of {len(ways)} next hops:", ", ".join(ways)] if ways else []
+    if "dst" in (encap := route.get("encap_fields", route)) and route.get("encap") == "ip":
+        words += ["encap to", str(encap["dst"])]
     words += route.get("flags", [])
     words += ["table", str(route["table"])] if "table" in route else []
     return " ".join(words)
@@ -142,6 +144,8 @@ def _bridge_entry(lab: Lab, question: Question) -> str:
 def _tunnel_entry(lab: Lab, question: Question) -> str:
     device, mac = question.words
     entries, _ = _ask(lab, question.machine, "bridge", "-j", "fdb", "show", "dev", device)
+    if lab.plan.by_name[question.machine].device(device).kind != "vxlan":
+        return ""  # it goes by what the route says
     far = next((e["dst"] for e in entries if e["mac"] == mac and "dst" in e), None)
     return f"FDB of {device}: {mac} behind {far}" if far else f"{device} has no FDB entry for {mac}"
 

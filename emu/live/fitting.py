@@ -42,7 +42,7 @@ def suit_userspace_datapath(plan: Plan, spaces: Mapping[str, Namespace]) -> None
     checksums. So a tunnel device takes finished packets only: the kernel completes them before it."""
     for machine in plan.machines:
         for device in machine.devices:
-            if device.vxlan:
+            if device.tunnel:
                 spaces[machine.name].set_offloads(device.name, OFFLOADS, on=False)
 
 

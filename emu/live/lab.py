@@ -345,7 +345,8 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     datapath, sdn = plan.scenario.datapath, plan.scenario.sdn
     tunnels = {device.kind for m in plan.machines for device in m.devices} & {*preflight.TUNNELS}
     own = plan.switch.own.processes if plan.switch.own else ()
-    daemons = {process.argv[0] for process in (*own, *(p for m in plan.machines for p in m.processes))}
+    programs = (*own, *(process for machine in plan.machines for process in machine.processes))
+    daemons = {word for process in programs for word in process.needs or process.argv[:1]}
     problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools, *sorted(daemons)), sorted(tunnels),
                                      [port.shape for port in plan.switch.ports],
                                      filters=any(machine.filters for machine in plan.machines))

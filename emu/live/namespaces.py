@@ -6,6 +6,7 @@ A process of its own for each ``ip`` command costs some 7 ms; a netlink message 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import socket
 import struct
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from emu.errors import LabError
 from emu.live.linux import MS_BIND, NAMESPACE_FOLDER, mount, network_namespace, new_network_namespace
-from emu.model import Device, Machine, OwnPort, Plan, Route
+from emu.live.process import run
+from emu.model import INITIAL_TTL, Device, Machine, OwnPort, Plan, Route
 
 _LINK_SCOPE, _GLOBAL_SCOPE, _BOOT_PROTOCOL = 253, 0, 3
 _NO_PREFIX_ROUTE = 0x200
@@ -29,6 +32,7 @@ _RTNH_F_ONLINK = 4
 rtmsg.metrics.nla_map = (*rtmsg.metrics.nla_map, ("RTAX_CC_ALGO", "asciiz"))
 
 _SIOCETHTOOL = 0x8946
+_TUNSETIFF, _TUNSETPERSIST, _IFF_TUN = 0x400454CA, 0x400454CB, 0x0001  # include/uapi/linux/if_tun.h
 OFFLOADS = {"tso": (0x1E, 0x1F), "gso": (0x23, 0x24), "gro": (0x2B, 0x2C), "tx": (0x16, 0x17)}
 """ETHTOOL_G* and ETHTOOL_S* numbers (``include/uapi/linux/ethtool.h``), segmentation before the checksums it needs."""
 
@@ -52,6 +56,23 @@ class Namespace:
                 raise LookupError(f"{self.name} has no device {device}")
             self._index[device] = found[0]
         return self._index[device]
+
+    def ip(self, *words: str) -> None:
+        """Have iproute2 do here what pyroute2 has no words for; ``LabError`` with what it complains of."""
+        with network_namespace(self.descriptor):
+            run(("ip", *words))
+
+    def put_route(self, command: str, route: Route) -> None:
+        """``add``, ``replace`` or ``del`` a route."""
+        if not route.encap:
+            self.route.route(command, **route_fields(self, route))
+            return
+        vni = ("id", str(route.encap.vni)) if route.encap.vni else ()
+        via = ("via", route.via) if route.via else ()
+        flags = ("onlink",) if route.onlink else ()
+        metrics = ("congctl", route.congctl) if route.congctl else ()
+        self.ip("route", command, route.destination, "encap", "ip", *vni, "dst", route.encap.destination, "ttl",
+                str(INITIAL_TTL), *via, "dev", route.device, *flags, *metrics)
 
     def set_sysctls(self, sysctls: Iterable[tuple[str, str]]) -> None:
         """Write sysctls of this namespace; those the kernel does not have are left out."""
@@ -209,19 +230,8 @@ def _configure(machine: Machine, space: Namespace) -> None:
                 br_stp_state=0,
                 br_mcast_snooping=0,
             )
-        elif device.vxlan:
-            route.link(
-                "add",
-                ifname=device.name,
-                kind="vxlan",
-                address=device.mac,
-                mtu=device.mtu,
-                vxlan_id=device.vxlan.vni,
-                vxlan_link=space.index(device.vxlan.parent),
-                vxlan_local=device.vxlan.local,
-                vxlan_port=device.vxlan.port,
-                vxlan_learning=0,
-            )
+        elif device.tunnel:
+            _tunnel(space, device)
     for device in machine.devices:
         master = {"master": space.index(device.master)} if device.master else {}
         route.link("set", index=space.index(device.name), state="up", **master)
@@ -244,9 +254,46 @@ def _configure(machine: Machine, space: Namespace) -> None:
     for entry in machine.fdb:
         route.fdb("append", ifindex=space.index(entry.device), lladdr=entry.mac, dst=entry.destination)
     for item in machine.routes:
-        route.route("add", **route_fields(space, item))
+        space.put_route("add", item)
     for rule in machine.rules:
         route.rule("add", priority=rule.priority, table=rule.table, iifname=rule.iif)
+
+
+def _tunnel(space: Namespace, device: Device) -> None:
+    """A tunnel device: by netlink where pyroute2 has words for its kind, by ip-link(8) otherwise."""
+    tunnel = device.tunnel
+    assert tunnel
+    if device.kind == "vxlan":
+        space.route.link("add", ifname=device.name, kind="vxlan", address=device.mac, mtu=device.mtu,
+                         vxlan_id=tunnel.vni, vxlan_link=space.index(tunnel.parent), vxlan_local=tunnel.local,
+                         vxlan_port=tunnel.port, vxlan_learning=0)
+    elif device.kind == "geneve":
+        space.ip("link", "add", "name", device.name, "address", device.mac, "mtu", str(device.mtu), "type", "geneve",
+                 "external", "dstport", str(tunnel.port))
+    elif device.kind in ("ipip", "gre"):
+        end = ("external",) if device.kind == "gre" else ("local", tunnel.local)
+        space.ip("link", "add", "name", device.name, "mtu", str(device.mtu), "type", device.kind, *end)
+    elif device.kind == "tun" or not _kernel_wireguard(space, device):
+        _tun(space, device)
+
+
+def _kernel_wireguard(space: Namespace, device: Device) -> bool:
+    """The kernel's WireGuard device; whether it has one."""
+    try:
+        space.route.link("add", ifname=device.name, kind="wireguard", mtu=device.mtu)
+    except NetlinkError as error:
+        if error.code != errno.EOPNOTSUPP:
+            raise
+        return False
+    return True
+
+
+def _tun(space: Namespace, device: Device) -> None:
+    """A TUN device that stays without a program behind it (tun.rst, TUNSETPERSIST)."""
+    with network_namespace(space.descriptor), open("/dev/net/tun", "r+b", buffering=0) as tun:
+        fcntl.ioctl(tun, _TUNSETIFF, struct.pack("16sH22x", device.name.encode(), _IFF_TUN))
+        fcntl.ioctl(tun, _TUNSETPERSIST, 1)
+    space.route.link("set", index=space.index(device.name), mtu=device.mtu)
 
 
 def route_fields(space: Namespace, route: Route) -> dict[str, Any]:

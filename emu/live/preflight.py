@@ -20,9 +20,12 @@ OLDEST_PYTHON = (3, 10)
 OPTIONAL_TOOLS: Mapping[str, str] = {
     **{name: f"{name} in a lab" for name in ("tcpdump", "ethtool", "sockperf", "tc")},  # no verb needs them
     "curl": "trace and guide",
-    "nft": "l2:proxy_arp=node",
-    "bird": "routed:routes=bgp",
+    "nft": "l2:proxy_arp=node and overlay:snat=on",
+    "bird": "routed:routes=bgp and overlay:outside=bridge",
     "/usr/lib/frr/bgpd": "routed:routes=bgp,bgp=frr",
+    "tincd": "overlay:backend=udp",
+    "wg": "overlay:backend=wireguard",
+    "wireguard-go": "overlay:backend=wireguard where the kernel has none",
 }
 """Tools that the main job can do without, and what is ruled out where they are missing."""
 
@@ -44,6 +47,7 @@ TUNNELS = {
     "gre": "overlay:backend=gre",
     "ipip": "overlay:backend=ipip",
     "wireguard": "overlay:backend=wireguard",
+    "tun": "overlay:backend=udp",
 }
 BRIDGE_FILTER = "filter nftables"
 """The finding about nftables' bridge family."""
@@ -167,6 +171,10 @@ def _judge_trial(readings: Readings, finding: str, name: str, rules_out: str) ->
         return Finding(finding, "absent", "nft is not installed", rules_out, SET_UP)
     if not error:
         return Finding(finding, "ok", "works" if name not in ONLY_LOOKED_UP else "the kernel has it (not tried)")
+    if name == "wireguard" and "wireguard-go" in readings.tools and not readings.trials["tun"]:
+        return Finding(finding, "limited", f"this kernel cannot ({error}): wireguard-go does it in user space")
+    if name == "tun":
+        return Finding(finding, "absent", f"/dev/net/tun: {error}", rules_out, "sudo chmod 666 /dev/net/tun")
     if name == "kernel" and not readings.trials["openvswitch module"]:
         return Finding(finding, "absent", error, rules_out, "sudo modprobe openvswitch")
     if name == "kernel":

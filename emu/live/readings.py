@@ -43,6 +43,9 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "bird": ("--version",),
     "/usr/lib/frr/bgpd": ("--version",),
     "nft": ("--version",),
+    "tincd": ("--version",),
+    "wg": ("--version",),
+    "wireguard-go": ("--version",),
 }
 DISTRIBUTIONS = ("ryu", "os-ken", "mininet", "pyroute2", "numpy", "matplotlib")
 
@@ -55,6 +58,7 @@ TRIALS: Mapping[str, str] = {
     "vxlan": "ip link add probe1 type vxlan id 1 dstport 4789",
     "geneve": "ip link add probe2 type geneve id 1 remote 127.0.0.1",
     "wireguard": "ip link add probe3 type wireguard",
+    "tun": "ip tuntap add mode tun name probe4",
     "gre": "modinfo -n ip_gre",
     "ipip": "modinfo -n ipip",
     "netem": "tc qdisc replace dev lo root netem delay 1ms",

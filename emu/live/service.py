@@ -27,7 +27,8 @@ from emu.live.process import run, wait_until
 from emu.live.traffic import Traffic
 from emu.live.usage import LabUsage
 from emu.live.vswitch import CONTROLLER_ADDRESS, NOBODY, VSwitch
-from emu.model import SWITCH, Plan, Ready
+from emu.model import SWITCH, Plan
+from emu.programs import Ready
 
 FOLDER = Path("/run/emu")
 LINK_DEADLINE_S = 2.0
@@ -79,7 +80,7 @@ class Service(Traffic):
     def _await_processes(self) -> None:
         """Return when every machine shows what its programs are to have done."""
         for machine in self.plan.machines:
-            for ready in filter(None, (process.ready for process in machine.processes)):
+            for ready in (ready for process in machine.processes for ready in process.ready):
                 wait_until(f"{machine.name} to print '{ready.lines[-1].strip()}' for {' '.join(ready.argv)}",
                            partial(self._shows, machine.name, ready), READY_S)
 

@@ -104,7 +104,7 @@ def _write(lab_id: str, taps: Taps) -> None:
     """Write what ``taps`` see, until an interface goes away; ``BrokenPipeError`` when the reader does."""
     with contextlib.suppress(PermissionError):  # a file has nothing to say
         taps.watch(sys.stdout.fileno(), 0)
-    _put(b"".join((pcapng.section(), *map(pcapng.interface, taps.points))))
+    _put(b"".join((pcapng.section(), *(pcapng.interface(*each) for each in taps.interfaces()))))
     count = len(taps.points)
     print(f"capturing {count} interface{'s' * (count > 1)} of {lab_id}; Ctrl-C ends it", file=sys.stderr, flush=True)
     for frames in taps.turns():

@@ -150,7 +150,7 @@ def _lab_entry(bench: Bench, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tunnels(plan: Plan) -> list[str]:
     """The tunnel devices of a plan, as facts name devices."""
-    return [f"{machine.name}:{device.name}" for machine in plan.machines for device in machine.devices if device.vxlan]
+    return [f"{machine.name}:{device.name}" for machine in plan.machines for device in machine.devices if device.tunnel]
 
 
 def _utc(seconds: float) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from emu.model import Node, Process
+from emu.model import Node
+from emu.programs import Process
 
 FOLDER = "/run/emu/bgp"
 """Of each lab its own, like all of its /run."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from emu.model import Node, Process, Ready
+from emu.model import Node
+from emu.programs import Process, Ready
 from emu.speakers.base import BFD_INTERVAL_MS, BFD_MULTIPLIER, FOLDER, GATEWAY_AS, KEEPALIVES, Order, Timers, as_number
 
 GATEWAY, SESSION = "gateway", "to_gateway"
@@ -112,7 +113,7 @@ template bgp a_bridge {{
             tuple(bridge.address for bridge in bridges),
         )
         there = Ready(("ip", "-4", "route", "show", pod_cidr), tuple(f"via {bridge.address} " for bridge in bridges))
-        return replace(process, ready=there)
+        return replace(process, ready=(there,))
 
     def announce(self, node: Node, prefixes: Iterable[str]) -> Order:
         text = "".join(f"route {prefix} blackhole;\n" for prefix in prefixes)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from emu.model import Node, Process
+from emu.model import Node
+from emu.programs import Process
 from emu.speakers.base import FOLDER, GATEWAY_AS, KEEPALIVES, Order, Timers, as_number
 
 BGPD = "/usr/lib/frr/bgpd"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emu.packets import Header
+from emu.packets import TUNNELS, Header
 from emu.walk.model import Packet, Step, Walk
 
 FORMAT = "emu-walk/1"
@@ -73,7 +73,7 @@ def nested(headers: Sequence[Header]) -> dict[str, Any]:
         tunnel = {"kind": header.protocol}
         if header.protocol == "eth":
             found |= {"eth_src": fields["src"], "eth_dst": fields["dst"], "type": fields["type"]}
-        elif header.protocol == "vxlan":
+        elif header.protocol in TUNNELS:
             tunnel |= fields
         else:
             found[header.protocol] = fields

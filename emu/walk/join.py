@@ -9,12 +9,12 @@ the same packet that could both be it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from emu.frames import Frame
-from emu.packets import ARP_REQUEST, FIN, SYN
+from emu.packets import ARP_REQUEST, FIN, SYN, sealed_bytes
 from emu.walk.topology import Topology
 
 _TRANSPORT = {
@@ -40,6 +40,8 @@ class Sighting:
 def identity(frame: Frame) -> Hashable | None:
     """What stays the same of a packet wherever it is seen, as long as nobody translates it; ``None`` for a frame that
     is neither ARP nor IPv4, or that routing daemons send each other: these speak whether or not anybody asks."""
+    if frame.is_sealed:
+        return tuple(frame.fields[name] for name in ("ip.src", "ip.dst", "wg.receiver", "wg.counter"))
     fields = frame.inner
     if "arp.op" in fields:
         target = None if fields["arp.op"] == ARP_REQUEST else fields["arp.tha"]
@@ -93,13 +95,17 @@ def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
     if as many came by here as there; if some were lost, the latest. Frames that have no identity are left out.
     """
     alike: dict[Hashable, list[Sighting]] = {}
+    inside: dict[Hashable, Hashable] = {}
     translated: dict[Hashable, list[Sighting]] = {}
     packets: list[list[Sighting]] = []
     packet_of: dict[int, list[Sighting]] = {}
     arrived: set[tuple[int, str, str]] = set()
     keys = [identity(frame) for frame in frames]
     passed = Counter((key, frame.at, frame.direction) for key, frame in zip(keys, frames, strict=True))
-    for number, (key, frame) in enumerate(zip(keys, frames, strict=True), 1):
+    for number, (own, frame) in enumerate(zip(keys, frames, strict=True), 1):
+        if frame.is_sealed and own not in inside:
+            inside[own] = _sealed_in(topology, frame, packets, set(inside.values()))
+        key = inside[own] if frame.is_sealed else own
         if key is None:
             continue
         waiting = [
@@ -124,3 +130,19 @@ def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
         if before:
             arrived.add((before.number, frame.at, frame.direction))
     return packets
+
+
+def _sealed_in(topology: Topology, wire: Frame, packets: Iterable[Sequence[Sighting]],
+               taken: Collection[Hashable]) -> Hashable | None:
+    """Which packet travels in a frame that is sealed, where it leaves the machine that sealed it: of those that went
+    into a tunnel there, and are in no other frame, the first of that size. A tunnel keeps their order."""
+    if wire.direction != "out":
+        return None
+    waiting = sorted((s for packet in packets for s in packet
+                      if topology.parent.get(s.frame.at) == wire.at and s.frame.direction == "out"),
+                     key=lambda sighting: sighting.number)
+    for sighting in waiting:
+        key = identity(sighting.frame)
+        if key not in taken and sealed_bytes(sighting.frame.inner["ip.len"]) == wire.fields["udp.len"]:
+            return key
+    return None

@@ -67,10 +67,11 @@ def why_last(plan: Plan, topology: Topology, frame: Frame) -> list[Question]:
         return _filters(plan, frame, frame.interface, "input")
     if frame.machine == SWITCH or frame.at in topology.master or "ip.dst" not in fields:
         return []
-    if frame.direction == "in" and topology.owner_of_mac.get(fields["eth.dst"]) == frame.machine:
+    is_own = not frame.has_ethernet or topology.owner_of_mac.get(fields["eth.dst"]) == frame.machine
+    if frame.direction == "in" and is_own:
         words = (fields["ip.dst"], fields["ip.src"], frame.interface)
         return [Question(frame.machine, kind, words) for kind in (REFUSAL, NO_WAY_BACK)]
-    if frame.direction == "out" and frame.at in topology.parent:
+    if frame.direction == "out" and frame.at in topology.parent and "eth.dst" in fields:
         return [Question(frame.machine, TUNNEL_ENTRY, (frame.interface, fields["eth.dst"]))]
     return []
 
@@ -102,7 +103,6 @@ def _of_bridge(topology: Topology, frame: Frame) -> list[Question]:
 
 def _of_tunnel(device: Frame, wire: Frame) -> list[Question]:
     """Out of a bridge by one of its ports needs no lookup of its own: ``_of_bridge`` has had it."""
-    return [
-        Question(wire.machine, TUNNEL_ENTRY, (device.interface, device.fields["eth.dst"])),
-        Question(wire.machine, ROUTE, (wire.fields["ip.dst"], wire.fields["ip.src"], "")),
-    ]
+    entry = [Question(wire.machine, TUNNEL_ENTRY, (device.interface, mac))
+             for name, mac in device.fields.items() if name == "eth.dst"]
+    return [*entry, Question(wire.machine, ROUTE, (wire.fields["ip.dst"], wire.fields["ip.src"], ""))]

@@ -140,7 +140,7 @@ class _Teller:
 
     def _ending(self, number: int, frame: Frame) -> tuple[str, str]:
         """Fate and reason of a frame that nothing follows."""
-        fields, machine = frame.inner, frame.machine
+        fields, machine = frame.fields if frame.is_sealed else frame.inner, frame.machine
         reason, no_way_back = self._reasons(frame)
         if frame.direction == "out":
             if frame.at in self.topology.parent:  # it has left no machine yet

@@ -71,13 +71,16 @@ def topology(plan: Plan) -> Topology:
     return Topology(
         peer={**dict(pairs), **{far: near for near, far in pairs}},
         master={f"{m.name}:{d.name}": f"{m.name}:{d.master}" for m, d in devices if d.master},
-        parent={f"{m.name}:{d.name}": f"{m.name}:{d.vxlan.parent}" for m, d in devices if d.vxlan},
+        parent={f"{m.name}:{d.name}": f"{m.name}:{d.tunnel.parent}" for m, d in devices if d.tunnel},
         bridges=frozenset(f"{m.name}:{d.name}" for m, d in devices if d.kind == "bridge"),
         owner_of_ip={
             **{address.address: machine.name for machine in plan.machines for address in machine.addresses},
             **({gateway.ip: SWITCH} if gateway else {}),
         },
         # A bridge may bear the MAC of its node's uplink: they are of one machine.
-        owner_of_mac={**{d.mac: m.name for m, d in reversed(devices)}, **({gateway.mac: SWITCH} if gateway else {})},
+        owner_of_mac={
+            **{device.mac: machine.name for machine, device in reversed(devices) if device.mac},
+            **({gateway.mac: SWITCH} if gateway else {}),
+        },
         translating=frozenset(machine.name for machine in plan.machines if machine.nat),
     )

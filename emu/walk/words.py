@@ -74,8 +74,14 @@ def _error(fields: Mapping[str, Any]) -> str:
 
 def tunnel(fields: Mapping[str, Any]) -> str:
     """The tunnel of an encapsulated frame: ``VXLAN VNI 1, outer 192.168.1.1 -> 192.168.1.3``."""
-    name = f"VXLAN VNI {fields['vxlan.vni']}" if "vxlan.vni" in fields else "tunnel"
-    return f"{name}, outer {fields['ip.src']} -> {fields['ip.dst']}"
+    return f"{tunnel_name(fields)}, outer {fields['ip.src']} -> {fields['ip.dst']}"
+
+
+def tunnel_name(fields: Mapping[str, Any]) -> str:
+    """What an encapsulated frame travels in: ``VXLAN VNI 1``, ``WireGuard, sealed``."""
+    names = {"vxlan.vni": "VXLAN VNI {}", "geneve.vni": "GENEVE VNI {}", "gre.type": "GRE", "wg.counter":
+             "WireGuard, sealed", "tinc.seq": "tinc"}
+    return next((name.format(fields[key]) for key, name in names.items() if key in fields), "IP in IP")
 
 
 def changes(before: Frame, after: Frame) -> tuple[Change, ...]:

@@ -139,7 +139,7 @@ def test_what_the_behaviours_name_is_there() -> None:
     count = sum(len(ids(plan)) for plan in plans)
     assert f"{count} claims: {count} hold, 0 fail, 0 not judged" in BEHAVIOUR[0]["where to look"]
     overlay = next(plan for plan in plans if plan.design == "overlay")
-    assert fault_for(overlay, "missing-fdb").catchers(overlay) == ("flannel-state",)
+    assert fault_for(overlay, "missing-fdb").catchers(overlay) == ("tunnel-state",)
 
 
 def test_a_run_against_itself_is_told_as_b10_says() -> None:

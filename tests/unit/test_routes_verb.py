@@ -17,7 +17,8 @@ from emu.live import inspect
 from emu.live.controller import asked
 from emu.live.daemons import Daemons
 from emu.live.vswitch import VSwitch
-from emu.model import SWITCH, Process
+from emu.model import SWITCH
+from emu.programs import Process
 from emu.scenario import read
 from emu.verbs.routes import KINDS, document_of, lines_of
 

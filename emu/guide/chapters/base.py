@@ -13,6 +13,7 @@ from emu.guide.scene import Card, Chapter, Envelope, Leg, Medium, Row, Scene, Ta
 from emu.guide.ways import ending, has_failed, microseconds
 from emu.model import SWITCH, Plan
 from emu.walk.model import ANSWERED, DROPPED, Packet, Step, Walk
+from emu.walk.words import tunnel_name
 
 CONTAINERS_HEARING = 8
 """Up to so many containers that hear a broadcast a line leads to each."""
@@ -207,7 +208,7 @@ class Picture:
             title="on the wire",
             side=f"{len(frame.data)} bytes",
             rows=(self.row("to", outer["ip.dst"]), self.row("from", outer["ip.src"])),
-            text=f"UDP {outer['udp.dport']} · VXLAN {outer['vxlan.vni']}",
+            text=_in_what(outer),
             inner=inner,
         )
 
@@ -319,3 +320,9 @@ def story(picture: Picture, steps: Sequence[Step]) -> str:
             where = picture.switch if step.frame.machine == SWITCH else step.frame.machine
             words.append(f"It comes to {where} {after} after it was sent.")
     return " ".join(words)
+
+
+def _in_what(outer: Mapping[str, Any]) -> str:
+    """What a packet travels in, as an envelope says it: ``UDP 8472 · VXLAN 1``."""
+    name = tunnel_name(outer).replace("VNI ", "")
+    return f"UDP {outer['udp.dport']} \N{MIDDLE DOT} {name}" if "udp.dport" in outer else name

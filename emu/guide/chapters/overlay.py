@@ -27,15 +27,15 @@ class Overlay:
         source, target = plan.container_of[probe.src], plan.container_of[probe.dst]
         a, c = plan.node_of[probe.src], plan.node_of[probe.dst]
         device = _tunnel(plan, a)
-        assert device.vxlan is not None
+        assert device.tunnel is not None
         get = {"http.line": REQUEST, "ip.src": source.address, "ip.dst": target.address}
         wrapped = {f"inner.{key}": value for key, value in get.items()}
         ends = {"ip.src": source.address, "ip.dst": target.address}
         outer = {
             "ip.src": a.address,
             "ip.dst": c.address,
-            "udp.dport": device.vxlan.port,
-            "vxlan.vni": device.vxlan.vni,
+            "udp.dport": device.tunnel.port,
+            "vxlan.vni": device.tunnel.vni,
         }
         ports = tuple(f"{SWITCH}:{port.device}" for port in plan.switch.ports)
         inside = tuple(
@@ -120,7 +120,7 @@ class Overlay:
 
 
 def _tunnel(plan: Plan, node: Node) -> Device:
-    return next(device for device in plan.by_name[node.name].devices if device.vxlan)
+    return next(device for device in plan.by_name[node.name].devices if device.tunnel)
 
 
 def _slides(p: Picture) -> tuple[Slide, ...]:
