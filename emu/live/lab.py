@@ -349,7 +349,8 @@ def choose(plan: Plan, tools: Iterable[str] = ()) -> tuple[str, str]:
     daemons = {word for process in programs for word in process.needs or process.argv[:1]}
     problems = preflight.missing_for(machine, datapath, sdn, (*LAB_TOOLS, *tools, *sorted(daemons)), sorted(tunnels),
                                      [port.shape for port in plan.switch.ports],
-                                     filters=any(machine.filters for machine in plan.machines))
+                                     filters=any(machine.filters for machine in plan.machines),
+                                     masquerades=any(machine.nat for machine in plan.machines))
     if os.geteuid() == 0 and not has_capability(CAP_NET_RAW):  # without root, a lab has its own
         problems.append(NO_PERMISSION)
     if problems:

@@ -49,8 +49,8 @@ TUNNELS = {
     "wireguard": "overlay:backend=wireguard",
     "tun": "overlay:backend=udp",
 }
-BRIDGE_FILTER = "filter nftables"
-"""The finding about nftables' bridge family."""
+BRIDGE_FILTER, MASQUERADE = "filter nftables", "filter nat"
+"""The findings about nftables' bridge family, and about masquerading by it."""
 
 
 SIZES = "egress mtu"
@@ -109,7 +109,8 @@ def judge(readings: Readings) -> Machine:
         _judge_sizes(readings),
         *(_judge_trial(readings, f"qdisc {name}", name, options) for name, options in QDISCS.items()),
         *(_judge_trial(readings, f"tunnel {name}", name, design) for name, design in TUNNELS.items()),
-        _judge_trial(readings, BRIDGE_FILTER, "nftables", OPTIONAL_TOOLS["nft"]),
+        _judge_trial(readings, BRIDGE_FILTER, "nftables", "l2:proxy_arp=node"),
+        _judge_trial(readings, MASQUERADE, "nat", "overlay:snat=on"),
         *(_judge_sdn(readings, name) for name in ("ryu", "os-ken")),
         _judge_mininet(readings),
         *(_judge_tool(readings, name) for name in TOOLS),
@@ -167,7 +168,7 @@ def _judge_trial(readings: Readings, finding: str, name: str, rules_out: str) ->
     error = readings.trials[name]
     if name in DATAPATHS and "ovs-vswitchd" not in readings.tools:
         return Finding(finding, "absent", "Open vSwitch is not installed", rules_out, SET_UP)
-    if finding == BRIDGE_FILTER and "nft" not in readings.tools:
+    if finding in (BRIDGE_FILTER, MASQUERADE) and "nft" not in readings.tools:
         return Finding(finding, "absent", "nft is not installed", rules_out, SET_UP)
     if not error:
         return Finding(finding, "ok", "works" if name not in ONLY_LOOKED_UP else "the kernel has it (not tried)")
@@ -245,19 +246,20 @@ def _judge_arp_table(readings: Readings) -> Finding:
 
 def missing_for(
     machine: Machine, datapath: str, sdn: str, tools: Iterable[str] = (), tunnels: Iterable[str] = (),
-    shapes: Iterable[Shape] = (), filters: bool = False,
+    shapes: Iterable[Shape] = (), filters: bool = False, masquerades: bool = False,
 ) -> list[str]:
     """What a lab with these choices lacks here, a sentence each with the command that mends it; empty: nothing.
 
     ``datapath`` and ``sdn`` as on the command line (``auto`` takes what there is), ``tools`` out of ``TOOLS``,
-    ``tunnels`` out of ``TUNNELS``, ``shapes`` of the links; ``filters``: whether bridges filter.
+    ``tunnels`` out of ``TUNNELS``, ``shapes`` of the links; ``filters``: whether bridges filter;
+    ``masquerades``: whether machines do.
     """
     wanted = ["python", "lab namespaces", "mininet", "congestion control"]
     wanted += _choice(machine.datapaths, "datapath", datapath, ("kernel", "netdev"))
     wanted += _choice(machine.sdn, "sdn", sdn, ("ryu", "os-ken"))
     wanted += [f"tool {name}" for name in tools]
     wanted += [f"tunnel {name}" for name in tunnels]
-    wanted += [BRIDGE_FILTER] if filters else []
+    wanted += [name for name, is_used in ((BRIDGE_FILTER, filters), (MASQUERADE, masquerades)) if is_used]
     for_links = _for_links(machine, list(shapes))
     wanted += ["tool tc"] if for_links and "tool tc" not in wanted else []
     sentences = [machine.finding(name).sentence() for name in wanted if machine.finding(name).state == "absent"]

@@ -66,6 +66,8 @@ TRIALS: Mapping[str, str] = {
     "clsact": f"tc qdisc add dev lo clsact && tc {lossy(10, 'lo')}",
     "nftables": "nft add table bridge probe && nft add chain bridge probe c { type filter hook forward priority 0 \\; }"
                 " && nft add rule bridge probe c arp operation request arp daddr ip { 192.0.2.1 } counter drop",
+    "nat": "nft add table ip probe && nft add chain ip probe c { type nat hook postrouting priority srcnat \\; }"
+           " && nft add rule ip probe c ip saddr 192.0.2.0/24 masquerade fully-random",
     "cubic": "ip link set lo up && ip route add 192.0.2.0/24 dev lo congctl cubic",
 }
 # Trying GRE or IPIP would load modules that put devices into every namespace, the machine's own included;
