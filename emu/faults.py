@@ -243,6 +243,7 @@ def _rp_filter(plan: Plan, cast: Roles) -> Plan:
     return plan
 
 
+_VXLAN = "overlay:backend=vxlan"
 _ANSWERED_AT_SWITCH = ("l2:proxy_arp=controller", "l2:proxy_arp=switch")
 
 FAULTS: tuple[Fault, ...] = (
@@ -293,7 +294,7 @@ FAULTS: tuple[Fault, ...] = (
         "missing-route",
         "{router} has no route to {far}'s pod subnet",
         _missing_route,
-        {"routed": ("request-6",), "overlay": ("tunnel-state",), "hostgw": ("node-routes",)},
+        {"routed": ("request-6",), _VXLAN: ("tunnel-state",), "hostgw": ("node-routes",)},
     ),
     Fault(
         "wrong-next-hop",
@@ -303,21 +304,21 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "missing-fdb",
-        "{near} has no FDB entry for the MAC of {far}'s flannel.1",
+        "{near} has no FDB entry that leads to {far}",
         _missing_fdb,
-        {"overlay": ("tunnel-state",)},
+        {_VXLAN: ("tunnel-state",), "flat": ("tunnel-state",)},
     ),
     Fault(
         "wrong-neighbor",
         "{near}'s neighbor entry for {far}'s flannel.1 has the MAC of {other}'s",
         _wrong_neighbor,
-        {"overlay": ("tunnel-state",)},
+        {_VXLAN: ("tunnel-state",)},
     ),
     Fault(
         "mtu",
         "containers and bridges have the underlay's MTU, with no room left for the tunnel's headers",
         _mtu,
-        {"overlay": ("mtu-limit",)},
+        {_VXLAN: ("mtu-limit",)},
         ends=_reverse,
         request="full-ping",
     ),
@@ -325,7 +326,7 @@ FAULTS: tuple[Fault, ...] = (
         "rp-filter",
         "nodes filter by reverse path, strictly (rp_filter is 1)",
         _rp_filter,
-        {"overlay": ("reach",)},
+        {_VXLAN: ("reach",)},
         ends=_container_to_node,
     ),
 )

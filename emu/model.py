@@ -121,12 +121,14 @@ class Node:
 @dataclass(frozen=True)
 class Tunnel:
     """Where a tunnel device's packets go out and in: by the interface ``parent``, whose address is ``local``. ``vni``
-    and ``port``: of those that have them (RFC 7348, RFC 8926), UDP's port for all that travels in UDP."""
+    and ``port``: of those that have them (RFC 7348, RFC 8926), UDP's port for all that travels in UDP; ``learns``:
+    whether it learns behind which tunnel end a MAC is."""
 
     parent: str
     local: str
     vni: int = 0
     port: int = 0
+    learns: bool = False
 
 
 @dataclass(frozen=True)

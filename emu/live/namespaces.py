@@ -27,6 +27,8 @@ _LINK_SCOPE, _GLOBAL_SCOPE, _BOOT_PROTOCOL = 253, 0, 3
 _NO_PREFIX_ROUTE = 0x200
 PERMANENT, _NO_ARP, _FAILED = 0x80, 0x40, 0x20
 _RTNH_F_ONLINK = 4
+_AF_BRIDGE = 7  # include/linux/socket.h
+_NTF_SELF, _NTF_MASTER = 2, 4  # include/uapi/linux/neighbour.h
 
 # RTAX_CC_ALGO is 16 in include/uapi/linux/rtnetlink.h; pyroute2 0.7 ends at 15.
 rtmsg.metrics.nla_map = (*rtmsg.metrics.nla_map, ("RTAX_CC_ALGO", "asciiz"))
@@ -129,6 +131,20 @@ class Namespace:
         for entry in self.route.get_neighbours(family=socket.AF_INET):
             if not entry["state"] & (PERMANENT | _NO_ARP):
                 self.route.neigh("del", ifindex=entry["ifindex"], dst=entry.get_attr("NDA_DST"), family=socket.AF_INET)
+
+    def forget_macs(self) -> None:
+        """Forget behind which port, and which tunnel end, bridges and tunnel devices have learned that MACs are."""
+        for entry in self._learned_macs():
+            self.route.neigh("del", family=_AF_BRIDGE, ifindex=entry["ifindex"], lladdr=entry.get_attr("NDA_LLADDR"),
+                             flags=_NTF_MASTER if entry.get_attr("NDA_MASTER") else _NTF_SELF)
+
+    def learned_macs(self) -> list[str]:
+        """The MACs that bridges and tunnel devices have learned."""
+        return [str(entry.get_attr("NDA_LLADDR")) for entry in self._learned_macs()]
+
+    def _learned_macs(self) -> list[Any]:
+        return [entry for entry in self.route.get_neighbours(family=_AF_BRIDGE)
+                if not entry["state"] & (PERMANENT | _NO_ARP)]
 
     def learned_neighbors(self) -> list[str]:
         """The addresses of neighbors that were learned and are usable."""
@@ -266,7 +282,7 @@ def _tunnel(space: Namespace, device: Device) -> None:
     if device.kind == "vxlan":
         space.route.link("add", ifname=device.name, kind="vxlan", address=device.mac, mtu=device.mtu,
                          vxlan_id=tunnel.vni, vxlan_link=space.index(tunnel.parent), vxlan_local=tunnel.local,
-                         vxlan_port=tunnel.port, vxlan_learning=0)
+                         vxlan_port=tunnel.port, vxlan_learning=int(tunnel.learns))
     elif device.kind == "geneve":
         space.ip("link", "add", "name", device.name, "address", device.mac, "mtu", str(device.mtu), "type", "geneve",
                  "external", "dstport", str(tunnel.port))

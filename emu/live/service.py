@@ -226,6 +226,8 @@ class Service(Traffic):
         names = self._warm_machines()
         for name in names:
             self.spaces[name].flush_neighbors()
+            if any(device.tunnel and device.tunnel.learns for device in self.plan.by_name[name].devices):
+                self.spaces[name].forget_macs()
             if self.plan.control.gateway and self.plan.control.gateway.egress_mtus:  # nobody else tells of a path's MTU
                 self.spaces[name].forget_paths()
         learned = self.controller.ask("forget")["learned"]

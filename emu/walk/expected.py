@@ -61,9 +61,9 @@ def _of_packet(walk: Walk, packet: Packet, path: Sequence[Hop]) -> list[str]:
 
 def _fields(hop: Hop, step: Step) -> list[tuple[str, Any, Any]]:
     inner, whole = step.frame.inner, step.frame.fields
+    macs = (("source MAC", hop.eth_src, inner.get("eth.src")), ("destination MAC", hop.eth_dst, inner.get("eth.dst")))
     inside: list[tuple[str, Any, Any]] = [] if hop.sealed else [
-        ("source MAC", hop.eth_src or None, inner.get("eth.src")),
-        ("destination MAC", hop.eth_dst or None, inner.get("eth.dst")),
+        *(macs if hop.eth_src else ()),
         ("TTL", hop.ttl, inner.get("ip.ttl")),
         *((("source address", hop.ip_src, inner.get("ip.src")),) if hop.ip_src else ()),
         *((("destination address", hop.ip_dst, inner.get("ip.dst")),) if hop.ip_dst else ()),

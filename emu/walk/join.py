@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emu.frames import Frame
-from emu.packets import ARP_REQUEST, FIN, SYN, sealed_bytes
+from emu.packets import ARP_REQUEST, FIN, SYN, TINC_PORT, WIREGUARD_PORT, sealed_bytes
 from emu.walk.topology import Topology
 
 _TRANSPORT = {
@@ -23,8 +23,8 @@ _TRANSPORT = {
     17: ("udp.sport", "udp.dport", "udp.len"),
 }
 
-ROUTING_PORTS = frozenset({179, 3784})
-"""BGP's (RFC 4271) and BFD's (RFC 5881)."""
+ROUTING_PORTS = frozenset({179, 3784, TINC_PORT, WIREGUARD_PORT})
+"""BGP's (RFC 4271) and BFD's (RFC 5881), and those of tunnel programs for what is no packet of others'."""
 
 
 @dataclass(frozen=True)

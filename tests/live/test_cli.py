@@ -42,7 +42,7 @@ FIVE_MISTAKES = "nodes: many\ncolour: red\noffload: maybe\noutside: some\nmtu: 1
         (["check", "--bananas", "--nodes", "1"], ["'--bananas'", "--nodes 1"]),
         (["compare", "bare", "--resume"], ["--resume takes up the run in a folder that has to be named: --out DIR"]),
         (["diff", "/nowhere", "/proc", "--fail-above", "x"], ["/nowhere is not", "/proc is not", "--fail-above takes"]),
-        (["check", "flat", "--seed", "-1"], ["'flat' is not built yet", "--seed -1"]),
+        (["check", "round", "--seed", "-1"], ["there is no design 'round'", "--seed -1"]),
         (["juggle"], ["juggle"]),
         (["report", "/nowhere/at/all"], ["/nowhere/at/all"]),
         (["exec", "node-a", "--", "true"], ["no lab is running"]),

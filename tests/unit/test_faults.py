@@ -39,12 +39,13 @@ CHANGES = {
     ("no-forwarding", "routed"): {("node-c", "sysctls")},
     ("no-forwarding", "overlay"): {("node-c", "sysctls")},
     ("missing-route", "routed"): {("control", "gateway")},
-    ("missing-route", "overlay"): {("node-a", "routes")},
+    ("missing-route", "overlay:backend=vxlan"): {("node-a", "routes")},
     ("wrong-next-hop", "routed"): {("control", "gateway")},
-    ("missing-fdb", "overlay"): {("node-a", "fdb")},
-    ("wrong-neighbor", "overlay"): {("node-a", "neighbors")},
-    ("mtu", "overlay"): {(name, "devices") for name in ("node-a", "node-b", "node-c", "node-d", *CONTAINERS)},
-    ("rp-filter", "overlay"): {(name, "sysctls") for name in NODES},
+    ("missing-fdb", "overlay:backend=vxlan"): {("node-a", "fdb")},
+    ("missing-fdb", "flat"): {("node-a", "fdb")},
+    ("wrong-neighbor", "overlay:backend=vxlan"): {("node-a", "neighbors")},
+    ("mtu", "overlay:backend=vxlan"): {(name, "devices") for name in ("node-a", "node-b", "node-c", "node-d", *CONTAINERS)},
+    ("rp-filter", "overlay:backend=vxlan"): {(name, "sysctls") for name in NODES},
 }
 """Machine (or ``control``) and the one part of it that is not as in the sound plan."""
 

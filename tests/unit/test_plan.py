@@ -230,7 +230,6 @@ def test_a_scenario_that_cannot_be(scenario: dict[str, object], words: str) -> N
     ("text", "words"),
     [
         ("star", ["no design 'star'", "bare"]),
-        ("flat", ["'flat' is not built yet"]),
         ("l2:proxy_arp=nobody", ["proxy_arp takes controller|switch|node"]),
         ("overlay:colour=red,backend=tcp", ["'colour=red'", "backend takes vxlan|geneve|gre|ipip|udp|wireguard"]),
         ("routed:routes=static,routes=static", ["given twice"]),
@@ -272,7 +271,7 @@ def test_an_optional_parameter_is_in_the_name_where_it_is_given() -> None:
 
 def test_all_mistakes_at_once() -> None:
     problems = ["one of the scenario"]
-    assert plans_for(["star", "bare", "l2:a=b", "flat"], Scenario(), problems) == ()
+    assert plans_for(["star", "bare", "l2:a=b", "round"], Scenario(), problems) == ()
     assert len(problems) == 4
 
 

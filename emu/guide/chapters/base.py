@@ -194,15 +194,19 @@ class Picture:
         frame, fields = step.frame, step.frame.inner
         if "arp.op" in fields:
             return self._arp(step)
+        if frame.is_sealed:
+            return self._on_the_wire(step, Envelope(self.realm(step), payload="sealed"))
         rows = [self.row("to", fields["ip.dst"]), self.row("from", fields["ip.src"])]
         if via:
             rows.insert(1, self.row("via", fields["eth.dst"]))
         source = self.realms.of_ip(fields["ip.src"])[0]
         said = self.walk.packet(step.packet).title
         inner = Envelope(source, rows=tuple(rows), payload=said)
-        if not frame.is_encapsulated:
-            return inner
-        outer = frame.fields
+        return self._on_the_wire(step, inner) if frame.is_encapsulated else inner
+
+    def _on_the_wire(self, step: Step, inner: Envelope) -> Envelope:
+        """A packet inside what the underlay sees."""
+        frame, outer = step.frame, step.frame.fields
         return Envelope(
             self.realm(step),
             title="on the wire",
