@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from emu.claims import Claim, Ordered, Ping, Prints, Probe, Reaches, Seen, Transfers, Uninvolved, Unseen
+from emu.claims import (
+    Claim,
+    KernelState,
+    Ordered,
+    Ping,
+    Prints,
+    Probe,
+    Query,
+    Reaches,
+    Seen,
+    Transfers,
+    Uninvolved,
+    Unseen,
+)
 from emu.model import BROADCAST_MAC, SWITCH, Hop, Plan
 from emu.packets import (
     ARP_REPLY,
@@ -197,6 +210,20 @@ def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...], path_mtu
         ),
     ]
     return claims
+
+
+def mtu_claim(plan: Plan, mtu: int, devices: Iterable[str], overhead: str) -> Claim:
+    """The MTU of the first endpoint's interface, of its node's end of the link, and of these devices of the node."""
+    assert plan.endpoints is not None
+    container = plan.container_of[plan.endpoints[0]]
+    places = ((container.name, "eth0"), *((container.node, name) for name in (f"veth-{container.name}", *devices)))
+    return Claim(
+        "mtu-devices",
+        f"{', '.join(f'{machine}:{device}' for machine, device in places)} have an MTU of {mtu} bytes",
+        f"MTU of the underlay, {plan.scenario.mtu}, less {overhead}",
+        KernelState(tuple(Query(machine, ("ip", "-j", "link", "show", "dev", device), ({"mtu": mtu},))
+                          for machine, device in places)),
+    )
 
 
 def switch_points(plan: Plan) -> tuple[str, ...]:

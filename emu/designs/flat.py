@@ -20,7 +20,7 @@ from emu.backends.vxlan import BACKEND
 from emu.claims import Claim, KernelState, Ping, Prints, Query, Seen, Unseen
 from emu.control import Control, Station
 from emu.designs import base
-from emu.designs.claims import common_claims, path_claims, switch_points
+from emu.designs.claims import common_claims, mtu_claim, path_claims, switch_points
 from emu.model import BROADCAST_MAC, Address, Device, FdbEntry, Hop, Machine, Node, Plan, Route, Scenario, Tunnel
 from emu.packets import ARP_REPLY, ARP_REQUEST
 
@@ -92,6 +92,7 @@ class Flat:
         journey = path_claims(plan, Ping(src, dst), *self.round_trips(plan, src, dst)[0], _SOURCE, ("arp-reply",))
         return (
             state,
+            mtu_claim(plan, mtu, (base.BRIDGE, DEVICE), f"{BACKEND.overhead_bytes} bytes of VXLAN"),
             *_asking(plan, src, dst),
             *journey,
             *_learned(plan, src, dst, journey[-1].id),

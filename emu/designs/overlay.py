@@ -17,7 +17,7 @@ from emu.backends.base import Backend
 from emu.claims import Claim, KernelState, Ping, Unseen
 from emu.control import Control, Station
 from emu.designs import base
-from emu.designs.claims import arp_claims, common_claims, path_claims, switch_points
+from emu.designs.claims import arp_claims, common_claims, mtu_claim, path_claims, switch_points
 from emu.designs.outside import (
     BRIDGE,
     CLIENT,
@@ -163,8 +163,10 @@ class Overlay:
             plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("tunnel-state", "arp-reply")
         )
         delivered = (journey[-1].id,)
+        overhead = f"{backend.overhead_bytes} bytes of {backend.name}"
         return (
             state,
+            mtu_claim(plan, mtu, (base.BRIDGE, backend.device_name), overhead),
             *arp_claims(
                 probe,
                 point,

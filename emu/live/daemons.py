@@ -28,7 +28,7 @@ class Daemons:
         with open(log, "ab") as file:
             started = subprocess.Popen([*entering, *process.argv], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                                        start_new_session=True)
-        self._started.append((machine, process.argv[0], started, log))
+        self._started.append((machine, (process.needs or process.argv)[0], started, log))
 
     def ended(self, machine: str) -> list[str]:
         """Those of one machine that have ended, with what they said last."""

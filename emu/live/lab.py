@@ -283,6 +283,11 @@ class Lab:
         """Have the switch lose its connection to the controller, or get it back; returns when that is so."""
         self.tree.request("connect_controller", connected=connected)
 
+    def differences(self) -> list[str]:
+        """What is no longer as the plan has it, a sentence each: devices gone, down or with another MTU, programs that
+        have ended (``emu.live.health``)."""
+        return list(self.tree.request("differences"))
+
     def errors(self) -> list[str]:
         """Exceptions of the controller and OpenFlow errors so far."""
         return list(self.tree.request("errors"))

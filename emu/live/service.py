@@ -20,6 +20,7 @@ from emu.live.capture import Capture
 from emu.live.controller import Controller
 from emu.live.daemons import Daemons
 from emu.live.fitting import entering, filter_bridges, link_ends, masquerade, shape_links, suit_userspace_datapath
+from emu.live.health import differences
 from emu.live.hosts import LabCLI, mininet_of
 from emu.live.links import settings
 from emu.live.namespaces import Namespace
@@ -262,6 +263,10 @@ class Service(Traffic):
     def captured(self, number: int) -> list[Frame]:
         """End a capture; its frames in order of time."""
         return self.captures.pop(number).stop()
+
+    def differences(self) -> list[str]:
+        """What is no longer as planned."""
+        return differences(self.plan, self.spaces, self.daemons)
 
     def facts(self, path: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What this lab runs on and how its endpoints, and the devices on the ``path`` between them (machine and

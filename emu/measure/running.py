@@ -94,7 +94,8 @@ class Bench:
             self._serve(server)
 
     def measure(self, trial: Trial, workload: Workload) -> list[Sample]:
-        """Run one trial. A failure is a sample that says so; ``LabDied`` if the lab is no longer there."""
+        """Run one trial. A failure is a sample that says so, and so is whatever was measured in a lab that was not as
+        planned any more at its end; ``LabDied`` if the lab is no longer there."""
         samples: list[Sample] = []
         try:
             for readings in self._calls(trial, workload):
@@ -104,12 +105,21 @@ class Bench:
         except LabError as error:
             self.errors(str(error))
             samples.append(self._sample(trial, workload.metrics[0], None, str(error)))
+        if changed := self._changed():
+            samples = [self._sample(trial, workload.metrics[0], None, changed)]
         if not all(sample.ok for sample in samples):
             try:
                 self.restart(workload)
             except LabError as error:
                 self.errors(str(error))
         return samples
+
+    def _changed(self) -> str:
+        """What is no longer as planned in the lab, if anything."""
+        try:
+            return "; ".join(self.lab.differences())
+        except (LabError, OSError) as error:
+            raise LabDied(f"the lab of {self.spec} died: it no longer answers") from error
 
     def errors(self, because: str = "it no longer answers") -> list[str]:
         """Exceptions of its controller and OpenFlow errors so far; ``LabDied``, ``because`` of what, if it is gone."""

@@ -120,6 +120,7 @@ class FakeLab:
 
     answer: Callable[[Sequence[str]], Completed]
     dead: bool = False
+    changed: list[str] = field(default_factory=list)
     clock_ns: int = 0
     log: list[str] = field(default_factory=list)
     plan: Any = field(default_factory=lambda: SimpleNamespace(
@@ -158,3 +159,6 @@ class FakeLab:
         if self.dead:
             raise LabError("lab l2-1234 has died")
         return []
+
+    def differences(self) -> list[str]:
+        return [*self.changed, *self.errors()]

@@ -44,7 +44,7 @@ CHANGES = {
     ("missing-fdb", "overlay:backend=vxlan"): {("node-a", "fdb")},
     ("missing-fdb", "flat"): {("node-a", "fdb")},
     ("wrong-neighbor", "overlay:backend=vxlan"): {("node-a", "neighbors")},
-    ("mtu", "overlay:backend=vxlan"): {(name, "devices") for name in ("node-a", "node-b", "node-c", "node-d", *CONTAINERS)},
+    ("mtu", "overlay:backend=vxlan"): {(name, "devices") for name in (*NODES, *CONTAINERS)},
     ("rp-filter", "overlay:backend=vxlan"): {(name, "sysctls") for name in NODES},
 }
 """Machine (or ``control``) and the one part of it that is not as in the sound plan."""
