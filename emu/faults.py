@@ -308,6 +308,12 @@ FAULTS: tuple[Fault, ...] = (
         {"overlay": ("flannel-state",)},
     ),
     Fault(
+        "missing-default",
+        "{near} has no default FDB entry for {far}: no copy of what is for everybody gets there",
+        _missing_fdb,
+        {"flat": ("tunnel-state",)},
+    ),
+    Fault(
         "wrong-neighbor",
         "{near}'s neighbor entry for {far}'s flannel.1 has the MAC of {other}'s",
         _wrong_neighbor,

@@ -112,12 +112,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Vxlan:
-    """Attributes of a VXLAN device (RFC 7348)."""
+    """Attributes of a VXLAN device (RFC 7348). ``learning``: of MACs, from what comes in."""
 
     vni: int
     port: int
     local: str
     parent: str
+    learning: bool = False
 
 
 @dataclass(frozen=True)

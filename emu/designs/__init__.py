@@ -17,7 +17,6 @@ from emu.listing import objects_in
 from emu.model import Plan, Scenario
 
 DEFAULT_DESIGNS = ("bare", "l2", "routed", "overlay")
-UNBUILT_DESIGNS = ("flat",)
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,6 @@ def parse_design(text: str) -> DesignSpec:
     """``NAME`` or ``NAME:KEY=VALUE,KEY=VALUE`` with defaults filled in; ``UsageError`` names all mistakes."""
     name, _, rest = text.partition(":")
     design = all_designs().get(name)
-    if name in UNBUILT_DESIGNS:
-        raise UsageError(f"the design '{name}' is not built yet")
     if design is None:
         raise UsageError(f"there is no design '{name}'; there are: {', '.join(all_designs())}")
     params = {key: values.default for key, values in design.parameters.items() if not values.optional}

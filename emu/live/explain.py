@@ -27,6 +27,9 @@ from emu.walk.questions import (
     Question,
 )
 
+_ANY_MAC = "00:00:00:00:00:00"
+"""The MAC of a tunnel device's default entries."""
+
 
 def explain(lab: Lab, questions: Iterable[Question]) -> dict[Question, str]:
     """Ask the lab every question; the answers in words. What a kernel has no entry for, the answer says so."""
@@ -138,8 +141,11 @@ def _bridge_entry(lab: Lab, question: Question) -> str:
 def _tunnel_entry(lab: Lab, question: Question) -> str:
     device, mac = question.words
     entries, _ = _ask(lab, question.machine, "bridge", "-j", "fdb", "show", "dev", device)
-    far = next((e["dst"] for e in entries if e["mac"] == mac and "dst" in e), None)
-    return f"FDB of {device}: {mac} behind {far}" if far else f"{device} has no FDB entry for {mac}"
+    far = {wanted: [e["dst"] for e in entries if e["mac"] == wanted and "dst" in e] for wanted in (mac, _ANY_MAC)}
+    if far[mac]:
+        return f"FDB of {device}: {mac} behind {far[mac][0]}"
+    unknown = f"{device} has no FDB entry for {mac}"
+    return f"{unknown}: a copy to {', '.join(far[_ANY_MAC])}, its default entries" if far[_ANY_MAC] else unknown
 
 
 @dataclass(frozen=True)

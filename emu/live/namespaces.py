@@ -6,6 +6,7 @@ A process of its own for each ``ip`` command costs some 7 ms; a netlink message 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import socket
 import struct
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from emu.errors import LabError
@@ -24,6 +26,7 @@ _LINK_SCOPE, _GLOBAL_SCOPE, _BOOT_PROTOCOL = 253, 0, 3
 _NO_PREFIX_ROUTE = 0x200
 _PERMANENT, _NO_ARP, _FAILED = 0x80, 0x40, 0x20
 _RTNH_F_ONLINK = 4
+_NTF_MASTER = 4
 
 # RTAX_CC_ALGO is 16 in include/uapi/linux/rtnetlink.h; pyroute2 0.7 ends at 15.
 rtmsg.metrics.nla_map = (*rtmsg.metrics.nla_map, ("RTAX_CC_ALGO", "asciiz"))
@@ -117,6 +120,29 @@ class Namespace:
             if entry["state"] & ~(_PERMANENT | _NO_ARP | _FAILED)
         ]
 
+    def flush_fdb(self) -> None:
+        """Forget every MAC that a bridge or a tunnel device has learned."""
+        for index, mac, far in self._learned_fdb():
+            place = {"dst": far} if far else {"flags": _NTF_MASTER}
+            try:
+                self.route.fdb("del", ifindex=index, lladdr=mac, **place)
+            except NetlinkError as error:
+                if error.code != errno.ENOENT:  # it has aged meanwhile
+                    raise
+
+    def learned_fdb(self) -> list[str]:
+        """The MACs that a bridge or a tunnel device has learned."""
+        return [mac for _, mac, _ in self._learned_fdb()]
+
+    def _learned_fdb(self) -> list[tuple[int, str, str | None]]:
+        """Interface index, MAC and, where a tunnel device has it, tunnel end of each entry that nobody has written
+        (``br_fdb.c`` and ``vxlan_core.c`` give those that somebody has the state permanent or noarp)."""
+        return [
+            (entry["ifindex"], entry.get_attr("NDA_LLADDR"), entry.get_attr("NDA_DST"))
+            for entry in self.route.fdb("dump")
+            if not entry["state"] & (_PERMANENT | _NO_ARP)
+        ]
+
 
 def realise(plan: Plan, home: Namespace, folder: Path = NAMESPACE_FOLDER) -> dict[str, Namespace]:
     """Make every namespace, link, address and table of a plan; ``home`` is where the switch is, ``folder`` where the
@@ -198,7 +224,8 @@ def _configure(machine: Machine, space: Namespace) -> None:
     route = space.route
     for device in machine.devices:
         if device.kind == "bridge":
-            # No spanning tree and no forwarding delay: the bridge works from the first frame on.
+            # No spanning tree and no forwarding delay: the bridge works from the first frame on. No VLAN: where the
+            # kernel knows them, each port's MAC would be in the bridge twice.
             route.link(
                 "add",
                 ifname=device.name,
@@ -208,6 +235,7 @@ def _configure(machine: Machine, space: Namespace) -> None:
                 br_forward_delay=0,
                 br_stp_state=0,
                 br_mcast_snooping=0,
+                br_vlan_default_pvid=0,
             )
         elif device.vxlan:
             route.link(
@@ -220,7 +248,7 @@ def _configure(machine: Machine, space: Namespace) -> None:
                 vxlan_link=space.index(device.vxlan.parent),
                 vxlan_local=device.vxlan.local,
                 vxlan_port=device.vxlan.port,
-                vxlan_learning=0,
+                vxlan_learning=int(device.vxlan.learning),
             )
     for device in machine.devices:
         master = {"master": space.index(device.master)} if device.master else {}

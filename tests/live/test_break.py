@@ -12,7 +12,7 @@ from emu.designs import make_plan, parse_design
 from emu.faults import FAULTS, fault_for
 from emu.live.breaking import Broken, build_broken
 from emu.model import Scenario
-from emu.walk.model import ANSWERED, DELIVERED, DROPPED, Step
+from emu.walk.model import ANSWERED, DELIVERED, DROPPED, FORWARDED, Step
 
 pytestmark = pytest.mark.live
 
@@ -75,6 +75,8 @@ CASES = (
          NO_ANSWER, "at switch:node-c-eth0 no frame"),
     Case("missing-fdb", "overlay", "node-a:flannel.1", DROPPED, "flannel.1 has no FDB entry for 0a:58:0a:00:03:00",
          NO_ANSWER, "node-a: bridge -j fdb show dev flannel.1"),
+    Case("missing-default", "flat", "node-a:eth0", FORWARDED,
+         "a copy to 192.168.1.2, 192.168.1.4, its default entries", NOBODY, "node-a: bridge -j fdb show dev vxlan0"),
     Case("wrong-neighbor", "overlay", "ctr-1:eth0", DELIVERED, "", "", "node-a: ip -j neigh show dev flannel.1"),
     Case("mtu", "overlay", "node-c:cbr0", DROPPED, "node-c says fragmentation needed: 10.0.1.2",
          "Frag needed and DF set (mtu = 1450)", "100% packet loss"),

@@ -42,6 +42,7 @@ CHANGES = {
     ("missing-route", "overlay"): {("node-a", "routes")},
     ("wrong-next-hop", "routed"): {("control", "gateway")},
     ("missing-fdb", "overlay"): {("node-a", "fdb")},
+    ("missing-default", "flat"): {("node-a", "fdb")},
     ("wrong-neighbor", "overlay"): {("node-a", "neighbors")},
     ("mtu", "overlay"): {(name, "devices") for name in ("node-a", "node-b", "node-c", "node-d", *CONTAINERS)},
     ("rp-filter", "overlay"): {(name, "sysctls") for name in NODES},

@@ -118,6 +118,9 @@ def test_the_decks_addresses() -> None:
         ("hostgw", "ctr-1", "ctr-4", 62),
         ("hostgw", "ctr-1", "node-c", 63),
         ("hostgw", "node-a", "node-c", 64),
+        ("flat", "ctr-1", "ctr-4", 64),
+        ("flat", "node-a", "ctr-4", 64),
+        ("flat", "ctr-1", "node-c", 63),
         ("overlay", "ctr-1", "ctr-4", 62),
         ("overlay", "node-a", "node-c", 64),
     ],
@@ -212,7 +215,6 @@ def test_a_scenario_that_cannot_be(scenario: dict[str, object], words: str) -> N
     ("text", "words"),
     [
         ("star", ["no design 'star'", "bare"]),
-        ("flat", ["'flat' is not built yet"]),
         ("l2:proxy_arp=nobody", ["proxy_arp takes controller|switch|node"]),
         ("overlay:colour=red,backend=udp", ["'colour=red'", "backend=udp is not built yet"]),
         ("routed:routes=static,routes=static", ["given twice"]),
@@ -254,7 +256,7 @@ def test_an_optional_parameter_is_in_the_name_where_it_is_given() -> None:
 
 def test_all_mistakes_at_once() -> None:
     problems = ["one of the scenario"]
-    assert plans_for(["star", "bare", "l2:a=b", "flat"], Scenario(), problems) == ()
+    assert plans_for(["star", "bare", "l2:a=b", "overlay:backend=udp"], Scenario(), problems) == ()
     assert len(problems) == 4
 
 
