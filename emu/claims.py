@@ -139,7 +139,8 @@ class Prints:
 class Query:
     """A question to one machine's kernel (``argv`` prints JSON) and the objects it must answer with.
 
-    Each expected object stands for the answered one at the same place, which may have further keys.
+    Each expected object stands for the answered one at the same place, which may have further keys; of a name that is
+    there twice, the second is ``NAME.2``.
     """
 
     machine: str

@@ -306,7 +306,13 @@ FAULTS: tuple[Fault, ...] = (
         "missing-fdb",
         "{near} has no FDB entry that leads to {far}",
         _missing_fdb,
-        {_VXLAN: ("tunnel-state",), "flat": ("tunnel-state",)},
+        {_VXLAN: ("tunnel-state",)},
+    ),
+    Fault(
+        "missing-default",
+        "{near} has no default FDB entry for {far}: no copy of what is for everybody gets there",
+        _missing_fdb,
+        {"flat": ("tunnel-state",)},
     ),
     Fault(
         "wrong-neighbor",
@@ -318,7 +324,7 @@ FAULTS: tuple[Fault, ...] = (
         "mtu",
         "containers and bridges have the underlay's MTU, with no room left for the tunnel's headers",
         _mtu,
-        {_VXLAN: ("mtu-limit",)},
+        {_VXLAN: ("mtu-devices", "mtu-limit")},
         ends=_reverse,
         request="full-ping",
     ),

@@ -50,6 +50,11 @@ class Frame:
         return inside or {key: value for key, value in self.fields.items() if key not in ("dir", "len")}
 
     @property
+    def tunnel_end(self) -> str | None:
+        """The address that another frame or packet travels to inside this one; ``None`` of one that carries nothing."""
+        return self.fields["ip.dst"] if self.is_encapsulated else None
+
+    @property
     def is_encapsulated(self) -> bool:
         """Whether another frame or packet travels inside this one."""
         return self.is_sealed or any(header.depth for header in self.headers)

@@ -7,7 +7,6 @@ through the tables without sending it anywhere.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from emu.live.lab import Lab
 from emu.live.nftables import TABLE, counted
+from emu.live.process import objects
 from emu.walk.questions import (
     BRIDGE_ENTRY,
     FILTER,
@@ -26,6 +26,9 @@ from emu.walk.questions import (
     TUNNEL_ENTRY,
     Question,
 )
+
+_ANY_MAC = "00:00:00:00:00:00"
+"""The MAC of a tunnel device's default entries."""
 
 
 def explain(lab: Lab, questions: Iterable[Question]) -> dict[Question, str]:
@@ -48,8 +51,7 @@ def _ask(lab: Lab, machine: str, *argv: str) -> tuple[list[dict[str, Any]], str]
     """The objects that a JSON-printing command prints, and what it complains of."""
     done = lab[machine].run(argv)
     complaint = done.stderr.strip().removeprefix("RTNETLINK answers: ").splitlines()
-    found = json.loads(done.stdout or "[]") if not done.returncode else []
-    return [item for item in found if item], complaint[0] if complaint else ""
+    return [] if done.returncode else objects(done.stdout), complaint[0] if complaint else ""
 
 
 def _route(lab: Lab, question: Question) -> str:
@@ -119,8 +121,7 @@ def route_words(route: Mapping[str, Any]) -> str:
     words += [word for key, name in (("gateway", "via"), ("dev", "dev")) if key in route for word in (name, route[key])]
     ways = [f"via {hop.get('gateway', 'nobody')} dev {hop.get('dev', 'none')}" for hop in route.get("nexthops", ())]
     words += [f"by one of {len(ways)} next hops:", ", ".join(ways)] if ways else []
-    if "dst" in (encap := route.get("encap_fields", route)) and route.get("encap") == "ip":
-        words += ["encap to", str(encap["dst"])]
+    words += ["encap to", route["dst.2"]] if "dst.2" in route else []
     words += route.get("flags", [])
     words += ["table", str(route["table"])] if "table" in route else []
     return " ".join(words)
@@ -146,8 +147,11 @@ def _tunnel_entry(lab: Lab, question: Question) -> str:
     entries, _ = _ask(lab, question.machine, "bridge", "-j", "fdb", "show", "dev", device)
     if lab.plan.by_name[question.machine].device(device).kind != "vxlan":
         return ""  # it goes by what the route says
-    far = next((e["dst"] for e in entries if e["mac"] == mac and "dst" in e), None)
-    return f"FDB of {device}: {mac} behind {far}" if far else f"{device} has no FDB entry for {mac}"
+    far = {wanted: [e["dst"] for e in entries if e["mac"] == wanted and "dst" in e] for wanted in (mac, _ANY_MAC)}
+    if far[mac]:
+        return f"FDB of {device}: {mac} behind {far[mac][0]}"
+    unknown = f"{device} has no FDB entry for {mac}"
+    return f"{unknown}: a copy to {', '.join(far[_ANY_MAC])}, its default entries" if far[_ANY_MAC] else unknown
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +32,7 @@ from emu.errors import LabError
 from emu.evidence import Finding, judge_frames
 from emu.frames import Frame
 from emu.live.lab import Lab
+from emu.live.process import objects
 from emu.packets import echo_request
 
 COMMANDS = ("ping", "traceroute")
@@ -172,8 +172,7 @@ def _kernel_state(test: KernelState, lab: Lab, captures: _Captures) -> Finding:
         what = f"{query.machine}: {' '.join(query.argv)}"
         if done.returncode:
             return False, f"{what}: status 0", f"status {done.returncode}: {done.stderr.strip()}"
-        # iproute2 prints an empty object for some devices that it has nothing to say of.
-        answered = [item for item in json.loads(done.stdout or "[]") if item]
+        answered = objects(done.stdout)
         rest = list(answered)
         for wanted in query.expected:
             match = next((item for item in rest if _includes(item, wanted)), None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from emu.errors import LabError, MissingError
 
@@ -26,6 +28,20 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, deadline_s: f
         said = " ".join((done.stderr or done.stdout).split())
         raise LabError(f"{' '.join(argv[:3])} ended with status {done.returncode}: {said}")
     return done.stdout
+
+
+def objects(printed: str) -> list[dict[str, Any]]:
+    """The objects that iproute2 printed with ``-j``. It prints an empty one for some devices that it has nothing to say
+    of, and a route with an encapsulation has some names twice: those of the encapsulation are ``dst.2`` here."""
+    found = json.loads(printed or "[]", object_pairs_hook=_once_each)
+    return [item for item in found if item]
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        found[f"{name}.2" if name in found else name] = value
+    return found
 
 
 def wait_until(

@@ -227,15 +227,15 @@ class Service(Traffic):
         names = self._warm_machines()
         for name in names:
             self.spaces[name].flush_neighbors()
-            if any(device.tunnel and device.tunnel.learns for device in self.plan.by_name[name].devices):
-                self.spaces[name].forget_macs()
+            self.spaces[name].flush_fdb()
             if self.plan.control.gateway and self.plan.control.gateway.egress_mtus:  # nobody else tells of a path's MTU
                 self.spaces[name].forget_paths()
         learned = self.controller.ask("forget")["learned"]
         self.vswitch.forget_flows()
         warm = {name: known for name in names if (known := self._learned_neighbors(name))}
-        if learned or warm:
-            raise LabError(f"not cold: controller {learned}, neighbors {warm}")
+        macs = {name: known for name in names if (known := self.spaces[name].learned_fdb())}
+        if learned or warm or macs:
+            raise LabError(f"not cold: controller {learned}, neighbors {warm}, MACs {macs}")
 
     def _learned_neighbors(self, name: str) -> list[str]:
         spoken_to = {peer for process in self.plan.by_name[name].processes for peer in process.peers}

@@ -92,14 +92,15 @@ def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
 
     A packet sent twice (a retry with the same identity), or copied on the way to a place where it has been already,
     is two packets. Where several could have gone on here, links, bridges and switches keep their order: the oldest has,
-    if as many came by here as there; if some were lost, the latest. Frames that have no identity are left out.
+    if as many came by here as there; if some were lost, the latest. Copies for several tunnel ends are told apart by
+    their ends. Frames that have no identity are left out.
     """
     alike: dict[Hashable, list[Sighting]] = {}
     inside: dict[Hashable, Hashable] = {}
     translated: dict[Hashable, list[Sighting]] = {}
     packets: list[list[Sighting]] = []
     packet_of: dict[int, list[Sighting]] = {}
-    arrived: set[tuple[int, str, str]] = set()
+    arrived: set[tuple[int, str, str, str | None]] = set()
     keys = [identity(frame) for frame in frames]
     passed = Counter((key, frame.at, frame.direction) for key, frame in zip(keys, frames, strict=True))
     for number, (own, frame) in enumerate(zip(keys, frames, strict=True), 1):
@@ -111,8 +112,9 @@ def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
         waiting = [
             seen
             for seen in alike.setdefault(key, [])
-            if topology.may_follow(seen.frame, frame) and (seen.number, frame.at, frame.direction) not in arrived
+            if topology.may_follow(seen.frame, frame) and (seen.number, *_place(frame)) not in arrived
         ]
+        waiting = [seen for seen in waiting if seen.frame.tunnel_end == frame.tunnel_end] or waiting
         before = waiting[-1] if waiting else None
         if not waiting and frame.direction == "out" and frame.machine in topology.translating:
             before = next((seen for seen in reversed(translated.get(disguised(frame), []))
@@ -128,7 +130,7 @@ def join(topology: Topology, frames: Sequence[Frame]) -> list[list[Sighting]]:
         packet = packet_of[number] = packet_of[before.number] if before else packets[-1]
         packet.append(sighting)
         if before:
-            arrived.add((before.number, frame.at, frame.direction))
+            arrived.add((before.number, *_place(frame)))
     return packets
 
 
@@ -146,3 +148,8 @@ def _sealed_in(topology: Topology, wire: Frame, packets: Iterable[Sequence[Sight
         if key not in taken and sealed_bytes(sighting.frame.inner["ip.len"]) == wire.fields["udp.len"]:
             return key
     return None
+
+
+def _place(frame: Frame) -> tuple[str, str, str | None]:
+    """Where a frame is, and for which tunnel end."""
+    return frame.at, frame.direction, frame.tunnel_end

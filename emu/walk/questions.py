@@ -63,6 +63,8 @@ def why_last(plan: Plan, topology: Topology, frame: Frame) -> list[Question]:
     """Why nothing follows ``frame``, where a kernel can tell: it was sent to this machine, was to go out by a tunnel,
     or met a filter of a bridge."""
     fields = frame.fields
+    if frame.direction == "out" and frame.at in topology.parent and "eth.dst" in fields:
+        return [Question(frame.machine, TUNNEL_ENTRY, (frame.interface, fields["eth.dst"]))]
     if frame.at in topology.master and frame.direction == "in":
         return _filters(plan, frame, frame.interface, "input")
     if frame.machine == SWITCH or frame.at in topology.master or "ip.dst" not in fields:
@@ -71,8 +73,6 @@ def why_last(plan: Plan, topology: Topology, frame: Frame) -> list[Question]:
     if frame.direction == "in" and is_own:
         words = (fields["ip.dst"], fields["ip.src"], frame.interface)
         return [Question(frame.machine, kind, words) for kind in (REFUSAL, NO_WAY_BACK)]
-    if frame.direction == "out" and frame.at in topology.parent and "eth.dst" in fields:
-        return [Question(frame.machine, TUNNEL_ENTRY, (frame.interface, fields["eth.dst"]))]
     return []
 
 

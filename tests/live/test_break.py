@@ -12,7 +12,7 @@ from emu.designs import make_plan, parse_design
 from emu.faults import FAULTS, fault_for
 from emu.live.breaking import Broken, build_broken
 from emu.model import Scenario
-from emu.walk.model import ANSWERED, DELIVERED, DROPPED, Step
+from emu.walk.model import ANSWERED, DELIVERED, DROPPED, FORWARDED, Step
 
 pytestmark = pytest.mark.live
 
@@ -38,9 +38,10 @@ class Case:
     evidence: str
 
 
+VXLAN = "overlay:backend=vxlan"
 CASES = (
     # What takes longest comes first: all are built at the same time.
-    Case("rp-filter", "overlay", "node-c:eth0", DROPPED,
+    Case("rp-filter", VXLAN, "node-c:eth0", DROPPED,
          "rp_filter: it came in by eth0, and the way back to 10.0.1.2 is by flannel.1", NO_ANSWER,
          "ctr-1 to node-c: no answer"),
     Case("deaf", "bare", "node-c:eth0", DROPPED, "its own address, and yet no answer", NOBODY,
@@ -69,15 +70,17 @@ CASES = (
          NO_ANSWER, "at node-c:cbr0 no frame with dir out"),
     Case("missing-route", "routed", "switch:node-a-eth0", DROPPED, "switch says network unreachable: 10.0.3.2",
          NET_UNREACHABLE, "at switch:node-c-eth0 no frame"),
-    Case("missing-route", "overlay", "node-a:cbr0", DROPPED, "no route to 10.0.3.2: Network is unreachable",
+    Case("missing-route", VXLAN, "node-a:cbr0", DROPPED, "no route to 10.0.3.2: Network is unreachable",
          NET_UNREACHABLE, "node-a: ip -j -4 route show dev flannel.1"),
     Case("wrong-next-hop", "routed", "switch:node-b-eth0", DROPPED, "nw_src=10.0.1.0/24",
          NO_ANSWER, "at switch:node-c-eth0 no frame"),
-    Case("missing-fdb", "overlay", "node-a:flannel.1", DROPPED, "flannel.1 has no FDB entry for 0a:58:0a:00:03:00",
+    Case("missing-fdb", VXLAN, "node-a:flannel.1", DROPPED, "flannel.1 has no FDB entry for 0a:58:0a:00:03:00",
          NO_ANSWER, "node-a: bridge -j fdb show dev flannel.1"),
-    Case("wrong-neighbor", "overlay", "ctr-1:eth0", DELIVERED, "", "", "node-a: ip -j neigh show dev flannel.1"),
-    Case("mtu", "overlay", "node-c:cbr0", DROPPED, "node-c says fragmentation needed: 10.0.1.2",
-         "Frag needed and DF set (mtu = 1450)", "100% packet loss"),
+    Case("missing-default", "flat", "node-a:eth0", FORWARDED,
+         "a copy to 192.168.1.2, 192.168.1.4, its default entries", NOBODY, "node-a: bridge -j fdb show dev vxlan0"),
+    Case("wrong-neighbor", VXLAN, "ctr-1:eth0", DELIVERED, "", "", "node-a: ip -j neigh show dev flannel.1"),
+    Case("mtu", VXLAN, "node-c:cbr0", DROPPED, "node-c says fragmentation needed: 10.0.1.2",
+         "Frag needed and DF set (mtu = 1450)", "'mtu': 1450"),
 )  # fmt: skip
 
 
@@ -146,7 +149,7 @@ def way_of_the_ping(builds: Mapping[Case, Future[Broken]], name: str, design: st
 
 def test_a_neighbor_with_another_nodes_mac_is_a_detour(builds: Mapping[Case, Future[Broken]]) -> None:
     """Answered all the same: what travels to node-c is carried to node-b first, at the price of one more router."""
-    way = way_of_the_ping(builds, "wrong-neighbor", "overlay")
+    way = way_of_the_ping(builds, "wrong-neighbor", VXLAN)
     tunnels = [step.point for step in way if step.point.endswith("flannel.1")]
     assert tunnels == ["node-a:flannel.1", "node-b:flannel.1", "node-b:flannel.1", "node-c:flannel.1"]
     assert way[-1].frame.inner["ip.ttl"] == 61

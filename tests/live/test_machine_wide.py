@@ -18,7 +18,7 @@ from tests.live.apart import CHECKOUT
 from tests.live.machine import emu
 from tests.live.test_controllers_standalone import TREE
 
-DESIGNS = ("bare", "l2", "routed", "overlay", "hostgw")
+DESIGNS = ("bare", "l2", "routed", "overlay", "flat", "hostgw")
 DEADLINE_S = 300  # a software emulation is some 30 times slower
 
 
@@ -113,7 +113,7 @@ def test_what_is_in_the_way_is_told_and_left() -> None:
 def test_mistakes_are_all_told_before_anything_is_made() -> None:
     cases = {
         "deck,routed": ["mn: deck takes KEY=VALUE, not 'routed'",
-                        "mn: deck,design=NAME: which design? There are: bare, l2, routed, overlay, hostgw"],
+                        "mn: deck,design=NAME: which design? There are: bare, l2, routed, overlay, flat, hostgw"],
         "deck,design=l2,proxy_arp=x,nodes=1,foo=1,mtu=1500.5,sdn=ryu": [
             "mn: --sdn: the controller is another program; emu controller takes it",
             "mn: --mtu takes BYTES, not '1500.5'",

@@ -177,6 +177,7 @@ PAIRS = {
     "routed": [("node-b", "ctr-6", "http"), ("ctr-4", "node-c", "ping"), ("ctr-1", "ctr-4", "arp")],
     "overlay": [("ctr-6", "node-d", "ping"), ("node-a", "ctr-4", "ping"), ("ctr-4", "ctr-5", "http"),
                 ("ctr-4", "ctr-1", "full-ping")],
+    "flat": [("ctr-6", "node-d", "ping"), ("node-a", "ctr-4", "http"), ("ctr-4", "ctr-1", "arp")],
 }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ CHANGES = {
     ("missing-route", "overlay:backend=vxlan"): {("node-a", "routes")},
     ("wrong-next-hop", "routed"): {("control", "gateway")},
     ("missing-fdb", "overlay:backend=vxlan"): {("node-a", "fdb")},
-    ("missing-fdb", "flat"): {("node-a", "fdb")},
+    ("missing-default", "flat"): {("node-a", "fdb")},
     ("wrong-neighbor", "overlay:backend=vxlan"): {("node-a", "neighbors")},
     ("mtu", "overlay:backend=vxlan"): {(name, "devices") for name in (*NODES, *CONTAINERS)},
     ("rp-filter", "overlay:backend=vxlan"): {(name, "sysctls") for name in NODES},
