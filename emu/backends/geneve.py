@@ -55,8 +55,8 @@ class GeneveBackend(Plain):
                 ("ip", "-j", "neigh", "show", "dev", device),
                 tuple({"dst": o.vtep_address, "lladdr": o.vtep_mac, "state": ["PERMANENT"]} for o in others),
             ),
-            routes_query(node, device, [{"dst": o.pod_subnet, "gateway": o.vtep_address, "encap": "ip", "dst.2": o.address}
-                                        for o in others]),
+            routes_query(node, device, [
+                {"dst": o.pod_subnet, "gateway": o.vtep_address, "encap": "ip", "dst.2": o.address} for o in others]),
         )
 
 

@@ -40,7 +40,8 @@ class GreBackend(Plain):
         return (
             link_query(node, device, scenario.mtu - self.overhead_bytes, info_kind="gre"),
             address_query(node, device, node.vtep_address),
-            routes_query(node, device, [{"dst": o.pod_subnet, "encap": "ip", "dst.2": o.address, "scope": "link"} for o in others]),
+            routes_query(node, device, [{"dst": o.pod_subnet, "encap": "ip", "dst.2": o.address, "scope": "link"}
+                                        for o in others]),
         )
 
 
