@@ -10,6 +10,7 @@ from emu.errors import LabError, UsageError
 from emu.live.lab import Lab
 from emu.live.process import wait_until
 from emu.live.steady import Steadied
+from emu.live.traffic import DISCARD_PORT
 
 INTERVAL_MS = 10
 ROUTED_S = 300.0
@@ -50,6 +51,16 @@ class Bridges:
         if len(seen) != 1:
             raise LabError(f"what is sent to {dst} goes by {', '.join(sorted(seen)) or 'no bridge machine'}")
         return seen.pop()
+
+    def spread(self, src: str, dst: str, flows: int) -> dict[str, int]:
+        """How many of so many flows of one datagram from ``src`` to ``dst`` each of them carries."""
+        number = self._lab.capture([f"{name}:eth0" for name in self.names])
+        address = self._lab.plan.address(dst)
+        self._lab.tree.request("send_datagrams", name=src, address=address, count=flows)
+        self._lab[src].run(("ping", "-n", "-q", "-c", "1", "-W", "5", address))  # by then they have come by
+        frames = [frame for frame in self._lab.captured(number) if frame.direction == "in"
+                  and not frame.is_encapsulated and frame.fields.get("udp.dport") == DISCARD_PORT]
+        return {name: sum(frame.machine == name for frame in frames) for name in self.names}
 
     def routed_by(self, client: str) -> set[str]:
         """Those that a client's kernel sends to pods by."""

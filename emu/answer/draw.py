@@ -113,13 +113,13 @@ def _endings(endings: Sequence[Mapping[str, Any]], labels: Mapping[str, str], nu
             interval = (gap.low, gap.high) if gap.low is not None and gap.high is not None else None
             rows.append(Row(style, gap.value, interval, lived, f"{number(gap.value)} ms", remark=ended))
         else:
-            rows.append(Row(style, 0, None, (), ended))
+            rows.append(Row(style, float("nan"), None, (), ended))
     sheet = Sheet(title, f"{conditions} Messages every 10 ms from an outside machine to a pod, by one of two bridge "
                   "machines; nat: it masquerades. Dots: trials; bar: 95\N{NO-BREAK SPACE}% interval of the median.",
                   HEADING + ROW * len(rows) + TICKS_AND_LABEL, None)
     ax = sheet.axes(HEADING, ROW * len(rows), TICKS_AND_LABEL, ROWS_WIDTH)
     draw_rows(ax, rows, "Longest time without arrivals: less is better")
-    _from_zero(ax, max(max(row.value, *row.points, 0) for row in rows), "ms")
+    _from_zero(ax, max(x for row in rows for x in (row.value, *row.points) if x == x), "ms")
     return "fail-over", title, sheet.figure
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from emu.answer.numbers import Number, Numbers
+from emu.backends import DEFAULT
 
-_DEFAULT = "overlay:backend=vxlan,outside=none"
-_OUTSIDE = "overlay:backend=vxlan,outside="
+_OUTSIDE = f"overlay:backend={DEFAULT},outside="
+_DEFAULT = f"{_OUTSIDE}none"
 _PER_BYTE = "cpu_per_byte"
 
 
@@ -129,8 +130,8 @@ def _backends(writer: _Writer, backends: Sequence[str]) -> None:
 
 
 def _state(writer: _Writer) -> None:
-    writer.say("A node holds ", "{b}", " entries in bare, ", "{h}", " with plain routes (one more for each other node)"
-               " and ", "{o}", " under the overlay (three more for each other node).", b="held/node/bare",
+    writer.say("Entries that a node holds: bare ", "{b}", ", plain routes ", "{h}", ", the overlay ", "{o}", ".",
+               b="held/node/bare",
                h="held/node/hostgw", o=f"held/node/{_DEFAULT}")
     writer.say("A client on which the overlay runs adds as much to every node: ", "{c}", " entries instead of ", "{r}",
                " where the client has routes instead; and holds ", "{own}", " itself.",
@@ -139,14 +140,14 @@ def _state(writer: _Writer) -> None:
 
 
 def _outside(writer: _Writer) -> None:
-    writer.say("With nothing done an outside machine gets ", "{n}", " of 1 pings answered: nobody on its segment "
-               "answers for a pod's address.", n=f"answered/there/{_DEFAULT}/outside")
+    writer.say("With nothing done an outside machine has had ", "{n}", " answers to its ping: nobody on its segment "
+               "speaks for a pod's address.", n=f"answered/there/{_DEFAULT}/outside")
     ways = {"route": "Routes to nodes", "bridge": "A bridge machine",
             "bridge,snat=on": "A bridge machine that masquerades", "client": "The overlay on the client"}
     for way, words in ways.items():
         spec = _OUTSIDE + way
-        writer.say(f"{words}: ", "{t}", " of bare's TCP throughput, ", "{r}", " of its request rate, ", "{h}",
-                   " machines that route on the way, packets of ", "{p}", " bytes, ", "{e}", " entries on the client.",
+        writer.say(f"{words}: ", "{t}", " of bare's TCP throughput, ", "{r}", " of its request rate, ",
+                   "routers on the way: ", "{h}", ", packets of ", "{p}", " bytes, entries on the client: ", "{e}", ".",
                    t=f"outside/throughput/{spec}/bare", r=f"outside/rate/{spec}/bare",
                    h=f"routers/there/{spec}/outside", p=f"packet/{spec}/outside", e=f"held/outside/{spec}/outside")
     for metric, noun in (("throughput", "TCP throughput"), ("rate", "request rate")):
@@ -155,11 +156,14 @@ def _outside(writer: _Writer) -> None:
 
 
 def _failure(writer: _Writer) -> None:
+    writer.say("The hotter of two carries ", "{h}", " of the flows.", h=f"hottest/{_OUTSIDE}bridge,bridges=2")
     plain, masquerading = f"{_OUTSIDE}bridge,bridges=2", f"{_OUTSIDE}bridge,bridges=2,snat=on"
     writer.say("With two of them, one falling silent in mid-transfer: the client routes by the other one after ", "{r}",
                " ms (BFD), and a UDP flow is without arrivals for ", "{u}", " ms.", r=f"routed_ms/udp/{plain}",
                u=f"longest_gap_ms/udp/{plain}")
-    writer.say("Where pods see the client's own address, ", "{l}", " TCP connections went on, after ", "{g}", " ms.",
-               l=f"lived/tcp/{plain}", g=f"longest_gap_ms/tcp/{plain}")
-    writer.say("Where the bridge machine masquerades, ", "{l}", " went on and ", "{e}", " were reset: to the pod,"
-               " another machine is speaking.", l=f"lived/tcp/{masquerading}", e=f"ended/tcp/{masquerading}")
+    writer.say("Where pods see the client's own address, TCP connections went on: ", "{l}", ", were ended: ", "{e}",
+               "; after ", "{g}", " ms their data arrived again.", l=f"lived/tcp/{plain}", e=f"ended/tcp/{plain}",
+               g=f"longest_gap_ms/tcp/{plain}")
+    writer.say("Where the bridge machine masquerades, connections went on: ", "{l}", ", were reset: ", "{e}",
+               ": to the pod, another machine is speaking.", l=f"lived/tcp/{masquerading}",
+               e=f"ended/tcp/{masquerading}")

@@ -132,6 +132,13 @@ def looked(each: Mapping[str, Any], label: str) -> Iterable[Number]:
     yield Number(f"flows/{spec}", f"{label}: flows of the switch", each["flows"], "flows", source)
 
 
+def spread(each: Mapping[str, Any], label: str) -> Iterable[Number]:
+    """How flows from outside were spread over bridge machines."""
+    counts = each["by"].values()
+    what = f"{label}: share of {each['flows']} flows by the bridge machine that has most"
+    yield Number(f"hottest/{each['spec']}", what, max(counts) / sum(counts), "ratio", "answer.json", each["flows"])
+
+
 def ended(trials: Sequence[Mapping[str, Any]], label: str) -> Iterable[Number]:
     """What the end of a bridge machine did to flows, in one design by one protocol."""
     first = trials[0]

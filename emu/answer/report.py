@@ -13,7 +13,8 @@ from typing import Any
 from emu.answer.draw import draw
 from emu.answer.guide import Advice, guide
 from emu.answer.look import Held, spoke_of
-from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked
+from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked, spread
+from emu.backends import DEFAULT as DEFAULT_BACKEND
 from emu.errors import UsageError
 from emu.measure.figures import Subject
 from emu.measure.look import Style, styles, use_in_figures
@@ -26,7 +27,7 @@ from emu.output import OutputFolder
 
 FORMAT, FILE = "emu-answer/1", "answer.json"
 PARTS = ("inside", "outside")
-DEFAULT = "overlay:backend=vxlan,outside=none"
+DEFAULT = f"overlay:backend={DEFAULT_BACKEND},outside=none"
 CSV_FIELDS = ("id", "what", "value", "unit", "low", "high", "n", "source")
 
 
@@ -71,9 +72,10 @@ def read_answer(path: Path) -> Answered:
 
 
 def _labels(parts: Mapping[str, Subject], document: Mapping[str, Any]) -> dict[str, str]:
-    """Short names of all designs: the back end for overlays between pods, the way for those from outside."""
+    """Short names of all designs: the back end for overlays between pods; the way for those from outside, with the back
+    end where that is another than the default one."""
     specs = dict.fromkeys([*(spec for part in parts.values() for spec in part.summary.specs),
-                           *(each["spec"] for each in (*document["looked"], *document["endings"]))])
+                           *(each["spec"] for name in ("looked", "spread", "endings") for each in document[name])])
     return {spec: _label(spec) for spec in specs}
 
 
@@ -86,7 +88,8 @@ def _label(spec: str) -> str:
     nat = "+nat" if params.get("snat") == "on" else ""
     if way == "none":
         return f"{backend}{nat}"
-    return f"{way if bridges == '1' else f'{bridges} bridges'}{nat} {backend}"
+    by = "" if backend == DEFAULT_BACKEND else f" {backend}"
+    return f"{way if bridges == '1' else f'{bridges} bridges'}{nat}{by}"
 
 
 def _numbers(parts: Mapping[str, Subject], document: Mapping[str, Any], labels: Mapping[str, str]) -> list[Number]:
@@ -102,6 +105,8 @@ def _numbers(parts: Mapping[str, Subject], document: Mapping[str, Any], labels: 
             found += against(name, summary, labels, DEFAULT, "hostgw")
     for each in document["looked"]:
         found += looked(each, labels[each["spec"]])
+    for each in document["spread"]:
+        found += spread(each, labels[each["spec"]])
     keyed = sorted(document["endings"], key=_ending)
     for _, trials in groupby(keyed, key=_ending):
         of_one = list(trials)

@@ -28,6 +28,9 @@ TOOLS = tuple(sorted({tool for name in WORKLOADS for tool in parse_workload(name
 """Commands that the run uses, besides those every lab needs."""
 
 PROTOCOLS = ("udp", "tcp")
+FLOWS = 512
+"""Flows of one datagram each, to see how they are spread over bridge machines."""
+
 ENDINGS: Mapping[str, int] = {"quick": 6, "standard": 10, "paper": 20}
 """How often a bridge machine is ended by profile, for each protocol and way."""
 
@@ -43,8 +46,8 @@ def answer(cast: Cast, profile: str, out: Path, argv: Sequence[str], progress: P
     folder = OutputFolder.create(out)
     document: dict[str, Any] = {
         "format": FORMAT, "version": __version__, "argv": list(argv), "profile": PROFILES[profile].name,
-        "started": _now(), "ended": None, "lacking": [list(each) for each in cast.lacking], "looked": [], "endings": [],
-        "problems": [],
+        "started": _now(), "ended": None, "lacking": [list(each) for each in cast.lacking],
+        "looked": [], "spread": [], "endings": [], "problems": [],
     }
     folder.write_json(FILE, document)
     for number, asked in enumerate((inside, outside), 1):
@@ -81,6 +84,8 @@ def _end(plan: Plan, times: int, document: dict[str, Any], folder: OutputFolder,
     try:
         with Lab(plan) as lab:
             bridges = Bridges(lab)
+            flows = bridges.spread(*plan.endpoints, FLOWS)
+            document["spread"].append({"spec": plan.spec, "flows": FLOWS, "by": flows})
             for trial in range(times):
                 for protocol in PROTOCOLS:
                     progress.step(f"{plan.spec}: a bridge machine falls silent, {protocol}, {trial + 1} of {times}")
