@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emu.claims import Query
+from emu.laws import Amounts
 from emu.model import Address, Device, FdbEntry, Neighbor, Node, Route
 
 
@@ -25,6 +26,8 @@ class Backend(Protocol):
     name: str
     device_name: str
     overhead_bytes: int
+    law: Amounts
+    """The entries that ``peer`` gives a node, by kind, as they grow with the cluster."""
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         """The overlay's devices on a node; ``mtu`` is the pods', the underlay's less the overhead."""

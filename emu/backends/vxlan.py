@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from emu.backends.base import Backend, Peer
 from emu.claims import Query
+from emu.laws import FDB, NEIGHBORS, ROUTES, Amounts, Growth
 from emu.model import INITIAL_TTL, Address, Device, FdbEntry, Neighbor, Node, Route, Vxlan
 from emu.packets import ETHERTYPE_IPV4, UDP
 
@@ -28,6 +29,7 @@ class VxlanBackend:
     overhead_bytes = 50
     """Outer Ethernet 14, IPv4 20, UDP 8, VXLAN 8 (RFC 7348, section 5); the outer Ethernet header takes nothing
     of the underlay's MTU, the inner one takes as much."""
+    law: Amounts = dict.fromkeys((NEIGHBORS, FDB, ROUTES), Growth(other_nodes=1))
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         return (Device(self.device_name, "vxlan", node.vtep_mac, mtu, vxlan=Vxlan(VNI, PORT, node.address, "eth0")),)

@@ -17,6 +17,7 @@ from emu.claims import Claim, KernelState, Ping, Unseen
 from emu.control import Control, Station
 from emu.designs import base
 from emu.designs.claims import arp_claims, common_claims, path_claims, switch_points
+from emu.laws import FLOWS, LEARNED_FDB, LEARNED_NEIGHBORS, ROUTES, Growth, StateLaw
 from emu.model import Address, Hop, Machine, Node, Plan, Route, Scenario
 
 _DECK = "deck, slides 25-33"
@@ -90,6 +91,16 @@ class Overlay:
         else:  # a node's own address needs no tunnel
             path.over_switch(plan, a, b)
         return tuple(path.hops)
+
+    def law(self, params: Mapping[str, str]) -> StateLaw:
+        peers = all_backends()[params["backend"]].law
+        node = {
+            **peers,
+            ROUTES: Growth(2) + peers.get(ROUTES, Growth()),
+            LEARNED_NEIGHBORS: Growth(other_nodes=1, own_containers=1),
+            LEARNED_FDB: Growth(own_containers=1),
+        }
+        return StateLaw(node, base.CONTAINER_STATE, {FLOWS: base.SEGMENT_FLOWS})
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         backend = all_backends()[plan.params["backend"]]

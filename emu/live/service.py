@@ -18,6 +18,7 @@ from emu.errors import LabError
 from emu.frames import Frame
 from emu.live import namespaces, transfer, usage
 from emu.live.capture import Capture
+from emu.live.census import Counts, Learned, written
 from emu.live.controller import Controller
 from emu.live.daemons import Daemons
 from emu.live.fitting import entering, filter_bridges, link_ends, shape_links, suit_userspace_datapath
@@ -254,6 +255,16 @@ class Service:
         """Ping every pair; those that failed."""
         node_of = {name: node.name for name, node in self.plan.node_of.items()}
         return sweep(self.spaces, node_of, pairs, most_neighbors)
+
+    def census(self) -> dict[str, Counts]:
+        """What was put into each machine, and where the switch is, by kind (``emu.laws``)."""
+        return {name: written(space) for name, space in self.spaces.items()}
+
+    def exchange(self, pairs: Sequence[Pair], most_neighbors: int) -> tuple[list[Miss], dict[str, Counts]]:
+        """``sweep``; and what each machine has learned of it."""
+        node_of = {name: node.name for name, node in self.plan.node_of.items()}
+        learned = Learned(self.spaces)
+        return sweep(self.spaces, node_of, pairs, most_neighbors, learned.look), learned.counts()
 
     def ask_arp(self, name: str, requests: Sequence[tuple[str, str, str]]) -> None:
         """Put ARP requests (sender address, target address, sender's MAC or nothing for its own) on the wire by a
