@@ -82,19 +82,20 @@ def parser_for(about: str, blocks: int) -> argparse.ArgumentParser:
 
 
 def whole(option: str, text: str, least: int, problems: list[str], most: int | None = None) -> int:
-    """The number that an option was given, 0 where it is none; a problem more if it is not between ``least``, which is
-    1 or more, and ``most``."""
-    value = int(text) if text.isdecimal() else 0
+    """The number that an option was given, less than ``least`` where it is none; a problem more if it is not between
+    ``least`` and ``most``."""
+    value = int(text) if text.isdecimal() else least - 1
     if value < least or (most is not None and value > most):
         allowed = f"of {least} or more" if most is None else f"between {least} and {most}"
         problems.append(f"{option} {text}: a number {allowed}")
     return value
 
 
-def each_whole(option: str, words: Sequence[str], problems: list[str], most: int | None = None) -> list[int]:
-    """The numbers of 1 or more that an option was given, in order, each once."""
-    values = {whole(option, word, 1, problems, most) for word in words}
-    return sorted(value for value in values if value and (most is None or value <= most))
+def each_whole(option: str, words: Sequence[str], problems: list[str], most: int | None = None,
+               least: int = 1) -> list[int]:
+    """The numbers of ``least`` or more that an option was given, in order, each once."""
+    values = {whole(option, word, least, problems, most) for word in words}
+    return sorted(value for value in values if value >= least and (most is None or value <= most))
 
 
 def new_folder(out: Path | None, experiment: str, problems: list[str]) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -119,7 +120,7 @@ def _endings(endings: Sequence[Mapping[str, Any]], labels: Mapping[str, str], nu
                   HEADING + ROW * len(rows) + TICKS_AND_LABEL, None)
     ax = sheet.axes(HEADING, ROW * len(rows), TICKS_AND_LABEL, ROWS_WIDTH)
     draw_rows(ax, rows, "Longest time without arrivals: less is better")
-    _from_zero(ax, max(x for row in rows for x in (row.value, *row.points) if x == x), "ms")
+    _from_zero(ax, max(x for row in rows for x in (row.value, *row.points) if not isnan(x)), "ms")
     return "fail-over", title, sheet.figure
 
 

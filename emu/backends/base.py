@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from emu.claims import Query
+from emu.laws import Amounts
 from emu.model import INITIAL_TTL, Address, Device, FdbEntry, Neighbor, Node, Route, Scenario
 from emu.packets import ETHERTYPE_IPV4
 from emu.programs import Process
@@ -27,7 +28,8 @@ class Backend(Protocol):
     """One way to carry pods' packets between nodes.
 
     ``source``: what its state is taken from. ``sealed``: whether nobody can read on the wire what travels inside.
-    ``only_own``: whether a machine takes packets out of the tunnel only from its peer's own addresses.
+    ``only_own``: whether a machine takes packets out of the tunnel only from its peer's own addresses. ``law``: the
+    entries that ``routes`` and ``peer`` give a node, by kind, as they grow with the cluster.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Backend(Protocol):
     source: str
     sealed: bool
     only_own: bool
+    law: Amounts
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         """The overlay's devices on a node; ``mtu`` is the pods', the underlay's less the overhead."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
+from emu.laws import NEIGHBORS, ROUTES, Amounts, Growth
 from emu.model import Device, Encap, Neighbor, Node, Route, Scenario, Tunnel
 from emu.packets import GENEVE_PORT, UDP
 
@@ -26,6 +27,7 @@ class GeneveBackend(Plain):
     overhead_bytes = 50
     """As VXLAN: IPv4 20, UDP 8, GENEVE 8 (RFC 8926, section 3.1), inner Ethernet 14."""
     source = "RFC 8926; ip-route(8), encap ip"
+    law: Amounts = dict.fromkeys((NEIGHBORS, ROUTES), Growth(other_nodes=1))
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         tunnel = Tunnel(UNDERLAY, node.address, VNI, GENEVE_PORT)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
+from emu.laws import ROUTES, Amounts, Growth
 from emu.model import Device, Encap, Node, Route, Scenario, Tunnel
 from emu.packets import ETHERTYPE_IPV4, GRE
 
@@ -25,6 +26,7 @@ class GreBackend(Plain):
     overhead_bytes = 24
     """The outer IPv4 header, 20, and GRE's, 4."""
     source = "RFC 2784; ip-route(8), encap ip"
+    law: Amounts = {ROUTES: Growth(other_nodes=1)}
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         return (Device(self.device_name, "gre", "", mtu, tunnel=Tunnel(UNDERLAY, node.address)),)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
+from emu.laws import ROUTES, Amounts, Growth
 from emu.model import Device, Node, Route, Scenario, Tunnel
 from emu.packets import IPIP
 
@@ -25,6 +26,7 @@ class IpipBackend(Plain):
     overhead_bytes = 20
     """The outer IPv4 header."""
     source = "flannel pkg/backend/ipip/ipip.go"
+    law: Amounts = {ROUTES: Growth(other_nodes=1)}
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         return (Device(self.device_name, "ipip", "", mtu, tunnel=Tunnel(UNDERLAY, node.address)),)

@@ -18,6 +18,7 @@ from ipaddress import IPv4Network
 
 from emu.backends.base import UNDERLAY, Backend, Peer, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
+from emu.laws import ROUTES, Amounts, Growth
 from emu.model import Address, Device, Node, Route, Scenario, Tunnel
 from emu.packets import TINC_PORT, UDP
 from emu.programs import Process, Ready
@@ -41,6 +42,7 @@ class UdpBackend:
     """Outer IPv4 20 and UDP 8, tinc's packet number 4, and an Ethernet header, 14, which tinc has even around what came
     out of a TUN device (tinc 1.0, ``net.h``: ``vpn_packet_t``; seen on the wire)."""
     source = "tinc 1.0: tinc.conf(5), net_packet.c; flannel pkg/backend/udp"
+    law: Amounts = {ROUTES: Growth(1)}
     sealed = False
     only_own = False
 

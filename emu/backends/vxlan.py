@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
+from emu.laws import FDB, NEIGHBORS, ROUTES, Amounts, Growth
 from emu.model import Device, FdbEntry, Neighbor, Node, Route, Scenario, Tunnel
 from emu.packets import UDP
 
@@ -29,6 +30,7 @@ class VxlanBackend(Plain):
     """Outer Ethernet 14, IPv4 20, UDP 8, VXLAN 8 (RFC 7348, section 5); the outer Ethernet header takes nothing
     of the underlay's MTU, the inner one takes as much."""
     source = "flannel pkg/backend/vxlan: device.go, vxlan_network.go"
+    law: Amounts = dict.fromkeys((NEIGHBORS, FDB, ROUTES), Growth(other_nodes=1))
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         tunnel = Tunnel(UNDERLAY, node.address, VNI, PORT)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
 from emu.keys import pair
+from emu.laws import ROUTES, Amounts, Growth
 from emu.model import Device, Node, Route, Scenario, Tunnel, host_route
 from emu.packets import UDP, WIREGUARD_DATA, WIREGUARD_PORT
 from emu.programs import Process, Ready
@@ -42,6 +43,7 @@ class WireguardBackend(Plain):
     beyond the MTU (``drivers/net/wireguard/send.c``, ``calculate_skb_padding``). flannel reckons with IPv6 outside: 80.
     """
     source = "flannel pkg/backend/wireguard: device.go, wireguard_network.go"
+    law: Amounts = {ROUTES: Growth(1)}
     sealed = True
     only_own = True
 

@@ -17,6 +17,7 @@ from emu.claims import Claim, Ping, Seen, Unseen
 from emu.control import Control, Station
 from emu.designs import base
 from emu.designs.claims import arp_claims, bystanders, common_claims, order_claim, path_claims, unseen_claim
+from emu.laws import FLOWS, LEARNED_NEIGHBORS, ROUTES, Growth, StateLaw
 from emu.model import Address, Hop, Machine, Plan, Route, Scenario
 from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST
 
@@ -51,6 +52,10 @@ class Bare(base.OneWay):
     def path(self, plan: Plan, src: str, dst: str) -> tuple[Hop, ...]:
         a, b = plan.node_of[src], plan.node_of[dst]
         return tuple(base.Path(a.mac, b.mac).over_switch(plan, a, b).hops)
+
+    def law(self, params: Mapping[str, str]) -> StateLaw:
+        node = {ROUTES: Growth(1), LEARNED_NEIGHBORS: Growth(other_nodes=1)}
+        return StateLaw(node, switch={FLOWS: base.SEGMENT_FLOWS})
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         assert plan.endpoints is not None  # nodes are the endpoints here, and there are two at least

@@ -9,6 +9,7 @@ from typing import Protocol
 from emu.addressing import nodes_of
 from emu.claims import Claim
 from emu.control import Control
+from emu.laws import LEARNED_NEIGHBORS, ROUTES, Amounts, Growth, StateLaw, per_node
 from emu.model import (
     INITIAL_TTL,
     SWITCH,
@@ -33,6 +34,13 @@ CONGESTION_CONTROL = "cubic"
 
 UPLINK, BRIDGE = "eth0", "cbr0"
 THIRD = 3
+
+SEGMENT_FLOWS = Growth(6) + per_node(3)
+"""Flows of a switch that knows where nodes are: what it refuses and its tables' ends; of each node its place, its being
+elsewhere, and the way to it (``controllers/learning.py``)."""
+
+CONTAINER_STATE: Amounts = {ROUTES: Growth(2), LEARNED_NEIGHBORS: Growth(own_containers=1)}
+"""Of a container that is alone with its node's others: of them, and of its gateway, it learns the MACs."""
 
 QUIET = {
     "net.ipv6.conf.all.disable_ipv6": "1",
@@ -119,6 +127,10 @@ class Design(Protocol):
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         """What must be true of the lab."""
+        ...
+
+    def law(self, params: Mapping[str, str]) -> StateLaw:
+        """How much state there is, by the size of the cluster."""
         ...
 
 

@@ -8,8 +8,9 @@ is routed and the TTL arrives as sent. What is for everybody, or for a MAC that 
 every other node by its sender (head-end replication, RFC 7348, section 4.2, by unicast): one default entry per node.
 
 Nodes speak from their own addresses: to a container by their bridge, in the tunnel; what a container sends to a node
-goes by its own node and the underlay. State per node: one default FDB entry for each other node, and what is learned:
-an entry in the tunnel and one in the bridge for each MAC that is talked to, wherever it stands.
+goes by its own node and the underlay. On the pods' segment a node asks in its bridge's name (``arp_announce`` 2): its
+own address is not of that network. State per node: one default FDB entry for each other node, and what is learned: an
+entry in the tunnel and one in the bridge for each MAC that is talked to, wherever it stands.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from emu.designs.claims import (
     switch_points,
     unseen_claim,
 )
+from emu.laws import FDB, FLOWS, LEARNED_FDB, LEARNED_NEIGHBORS, ROUTES, Growth, StateLaw, per_container
 from emu.model import (
     BROADCAST_MAC,
     Address,
@@ -56,6 +58,9 @@ _VXLAN = "RFC 7348, section 4"
 _LEARNING = "RFC 7348, section 4.1: source MACs are learned with the outer source address"
 _COPIES = "RFC 7348, section 4.2; copies by unicast: drivers/net/vxlan/vxlan_core.c, vxlan_xmit"
 
+_ASKING = (("conf.*.arp_announce", "2"),)
+"""Of cbr0: ask in the name of an address of the network that is asked in (Documentation/networking/ip-sysctl.rst)."""
+
 
 class Flat(base.OneWay):
     """See the module."""
@@ -78,13 +83,15 @@ class Flat(base.OneWay):
 
     def _node(self, node: Node, nodes: tuple[Node, ...], scenario: Scenario) -> Machine:
         mtu = scenario.mtu - OVERHEAD_BYTES
+        bridge, *ports = base.pod_bridge(node, node.bridge_mac, mtu)
         tunnel = Tunnel(base.UPLINK, node.address, VNI, PORT, learns=True)
         return Machine(
             name=node.name,
             kind="node",
             address=node.address,
             devices=(
-                *base.pod_bridge(node, node.bridge_mac, mtu),
+                replace(bridge, settings=_ASKING),
+                *ports,
                 base.uplink(node, scenario.mtu),
                 Device(DEVICE, "vxlan", node.vtep_mac, mtu, base.BRIDGE, tunnel),
             ),
@@ -121,6 +128,18 @@ class Flat(base.OneWay):
         path.over_switch(plan, a, b)
         path.outer = None
         return tuple(path.crosses(b.name, DEVICE, "in").enters(target).hops)
+
+    def law(self, params: Mapping[str, str]) -> StateLaw:
+        """A node's bridge and tunnel learn, each for itself, other nodes' bridges and containers. A container is asked
+        for by every node, and remembers who has asked (``net/ipv4/arp.c``, ``arp_process``)."""
+        node = {
+            ROUTES: Growth(2),
+            FDB: Growth(other_nodes=1),
+            LEARNED_NEIGHBORS: Growth(other_nodes=1) + per_container(1),
+            LEARNED_FDB: Growth(other_hosts=2, own_containers=1, others_containers=2),
+        }
+        container = {ROUTES: Growth(2), LEARNED_NEIGHBORS: Growth(other_nodes=1) + per_container(1)}
+        return StateLaw(node, container, {FLOWS: base.SEGMENT_FLOWS})
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         mtu = plan.scenario.mtu - OVERHEAD_BYTES

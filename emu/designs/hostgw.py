@@ -24,6 +24,7 @@ from emu.designs.claims import (
     switch_points,
     unseen_claim,
 )
+from emu.laws import FLOWS, LEARNED_FDB, LEARNED_NEIGHBORS, ROUTES, Growth, StateLaw
 from emu.model import Address, Hop, Machine, Node, Plan, Route, Scenario
 from emu.packets import ECHO_REQUEST
 
@@ -75,6 +76,14 @@ class HostGw(base.OneWay):
         if target:
             path.routed(b.bridge_mac, target.mac).crosses(b.name, base.BRIDGE, "out").enters(target)
         return tuple(path.hops)
+
+    def law(self, params: Mapping[str, str]) -> StateLaw:
+        node = {
+            ROUTES: Growth(2, other_nodes=1),
+            LEARNED_NEIGHBORS: Growth(other_nodes=1, own_containers=1),
+            LEARNED_FDB: Growth(own_containers=1),
+        }
+        return StateLaw(node, base.CONTAINER_STATE, {FLOWS: base.SEGMENT_FLOWS})
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         state = Claim(

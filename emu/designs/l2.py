@@ -44,6 +44,7 @@ from emu.designs.claims import (
     unseen_claim,
 )
 from emu.filters import ArpFilter
+from emu.laws import FLOWS, LEARNED_FDB, LEARNED_NEIGHBORS, ROUTES, RULES, Growth, StateLaw, per_container, per_node
 from emu.model import BROADCAST_MAC, Address, Hop, Machine, Node, Plan, Route, Rule, Scenario
 from emu.packets import ARP_REPLY, ARP_REQUEST, ECHO_REQUEST
 
@@ -144,6 +145,19 @@ class L2(base.OneWay):
         if target:
             path.routed(b.mac, target.mac).crosses(b.name, base.BRIDGE, "out").enters(target)
         return tuple(path.hops)
+
+    def law(self, params: Mapping[str, str]) -> StateLaw:
+        """Of all the flows, eight or six are fixed; the rest say where nodes and containers are, which addresses each
+        may give as its own, and, but where nodes answer, what is answered for each."""
+        by_node = params["proxy_arp"] == "node"
+        node = {
+            ROUTES: Growth(2, other_nodes=1) if by_node else Growth(3),
+            RULES: Growth(1),
+            LEARNED_NEIGHBORS: Growth(other_nodes=1) + per_container(1),
+            LEARNED_FDB: Growth(other_nodes=1) + per_container(1),
+        }
+        flows = Growth(6) + per_node(10) + per_container(9) if by_node else Growth(8) + per_node(13) + per_container(11)
+        return StateLaw(node, {ROUTES: Growth(2), LEARNED_NEIGHBORS: per_container(1)}, {FLOWS: flows})
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         if plan.endpoints is None:

@@ -33,6 +33,7 @@ from emu.designs.outside import (
     tunnel_address,
 )
 from emu.errors import UsageError
+from emu.laws import FLOWS, LEARNED_FDB, LEARNED_NEIGHBORS, ROUTES, Growth, StateLaw
 from emu.model import Address, Container, Hop, Machine, Node, Plan, Route, Scenario
 from emu.speakers.bird import SPEAKER
 
@@ -136,6 +137,16 @@ class Overlay:
     def round_trips(self, plan: Plan, src: str, dst: str) -> tuple[base.RoundTrip, ...]:
         ways = _ways(plan, src, dst)
         return tuple((there, back) for there, bridge in ways if (back := _answer(plan, src, dst, bridge)))
+
+    def law(self, params: Mapping[str, str]) -> StateLaw:
+        peers = all_backends()[params["backend"]].law
+        node = {
+            **peers,
+            ROUTES: Growth(2) + peers.get(ROUTES, Growth()),
+            LEARNED_NEIGHBORS: Growth(other_nodes=1, own_containers=1),
+            LEARNED_FDB: Growth(own_containers=1),
+        }
+        return StateLaw(node, base.CONTAINER_STATE, {FLOWS: base.SEGMENT_FLOWS})
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         backend = all_backends()[plan.params["backend"]]

@@ -22,6 +22,17 @@ from emu.claims import Claim, Dropped, Forged, KernelState, Ordered, Ping, Print
 from emu.control import Control, EgressMtu, Gateway, GatewayRoute, NextHop
 from emu.designs import base
 from emu.designs.claims import TRANSFER_BYTES, arp_claims, bystanders, common_claims, path_claims, unseen_claim
+from emu.laws import (
+    BGP_ROUTES,
+    FLOWS,
+    LEARNED_FDB,
+    LEARNED_NEIGHBORS,
+    NEIGHBORS,
+    ROUTES,
+    Growth,
+    StateLaw,
+    per_node,
+)
 from emu.model import (
     BROADCAST_MAC,
     SWITCH,
@@ -123,6 +134,18 @@ class Routed(base.OneWay):
         if target:
             path.routed(b.bridge_mac, target.mac).crosses(b.name, base.BRIDGE, "out").enters(target)
         return tuple(path.hops)
+
+    def law(self, params: Mapping[str, str]) -> StateLaw:
+        """The optional parameters change the number of flows and have no law of their own."""
+        node = {
+            ROUTES: Growth(3),
+            LEARNED_NEIGHBORS: Growth(1, own_containers=1),
+            LEARNED_FDB: Growth(own_containers=1),
+        }
+        switch = {FLOWS: Growth(18) + per_node(11)}
+        if params["routes"] == "bgp":
+            switch = {FLOWS: Growth(23) + per_node(13), BGP_ROUTES: per_node(1), NEIGHBORS: per_node(1)}
+        return StateLaw(node, base.CONTAINER_STATE, switch)
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         if plan.endpoints is None:

@@ -24,11 +24,12 @@ from emu.frames import Frame
 from emu.live import preflight
 from emu.live.buffers import SYSCTLS, large_buffers
 from emu.live.capture import NO_PERMISSION
+from emu.live.census import Counts
 from emu.live.flood import Flooded
 from emu.live.linux import CAP_NET_RAW, has_capability
 from emu.live.process import wait_until
 from emu.live.steady import Steadied
-from emu.live.sweep import Miss
+from emu.live.sweep import Miss, Pair
 from emu.live.tree import Tree
 from emu.live.usage import LabUsage
 from emu.model import Hop, Plan
@@ -221,11 +222,24 @@ class Lab:
     def sweep(self) -> list[Miss]:
         """Ping every ordered pair of machines between which there is a way; the pairs without the answer, and the TTL,
         that the plan declares."""
+        misses: list[Miss] = self.tree.request("sweep", pairs=self._pairs(), most_neighbors=arp_limit())
+        return misses
+
+    def _pairs(self) -> list[Pair]:
         names = [machine.name for machine in self.plan.machines]
         ways = {(a, b): self.round_trips(a, b) for a in names for b in names if a != b}
-        pairs = [(a, b, self.plan.address(b), trips[0][1][-1].ttl) for (a, b), trips in ways.items() if trips]
-        misses: list[Miss] = self.tree.request("sweep", pairs=pairs, most_neighbors=arp_limit())
-        return misses
+        return [(a, b, self.plan.address(b), trips[0][1][-1].ttl) for (a, b), trips in ways.items() if trips]
+
+    def census(self) -> dict[str, Counts]:
+        """How many entries of each kind (``emu.laws``) were put into each machine, and where the switch is."""
+        counts: dict[str, Counts] = self.tree.request("census")
+        return counts
+
+    def exchange(self) -> tuple[list[Miss], dict[str, Counts]]:
+        """``sweep``; and how many entries of each learned kind each machine has had of it."""
+        done: tuple[list[Miss], dict[str, Counts]] = self.tree.request(
+            "exchange", pairs=self._pairs(), most_neighbors=arp_limit())
+        return done
 
     def flood(self, src: str, dst: str, payload_bytes: int, offered_bps: float, duration_s: float) -> Flooded:
         """Send UDP from one machine to another, at ``offered_bps`` of payload or as fast as goes, and count what

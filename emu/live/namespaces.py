@@ -133,11 +133,20 @@ class Namespace:
 
     def learned_neighbors(self) -> list[str]:
         """The addresses of neighbors that were learned and are usable."""
+        return [address for _, address in self.learned_neighbors_by_device()]
+
+    def learned_neighbors_by_device(self) -> list[tuple[int, str]]:
+        """Interface index and address of neighbors that were learned and are usable."""
         return [
-            str(entry.get_attr("NDA_DST"))
+            (entry["ifindex"], str(entry.get_attr("NDA_DST")))
             for entry in self.route.get_neighbours(family=socket.AF_INET)
             if entry["state"] & ~(PERMANENT | _NO_ARP | _FAILED)
         ]
+
+    def permanent_neighbors(self) -> int:
+        """How many neighbors are there for ever."""
+        entries = self.route.get_neighbours(family=socket.AF_INET)
+        return sum(bool(entry["state"] & PERMANENT) for entry in entries)
 
     def flush_fdb(self) -> None:
         """Forget every MAC that a bridge or a tunnel device has learned."""
@@ -152,6 +161,11 @@ class Namespace:
     def learned_fdb(self) -> list[str]:
         """The MACs that a bridge or a tunnel device has learned."""
         return [mac for _, mac, _ in self._learned_fdb()]
+
+    def written_fdb(self) -> int:
+        """How many forwarding entries are written on tunnel devices: those that name a tunnel end."""
+        return sum(bool(entry["state"] & PERMANENT) and entry.get_attr("NDA_DST") is not None
+                   for entry in self.route.fdb("dump"))
 
     def _learned_fdb(self) -> list[tuple[int, str, str | None]]:
         """Interface index, MAC and, where a tunnel device has it, tunnel end of each entry that nobody has written

@@ -17,6 +17,7 @@ from emu.errors import LabError
 from emu.frames import Frame
 from emu.live import namespaces, usage
 from emu.live.capture import Capture
+from emu.live.census import Counts, written
 from emu.live.controller import Controller
 from emu.live.daemons import Daemons
 from emu.live.fitting import entering, filter_bridges, link_ends, masquerade, shape_links, suit_userspace_datapath
@@ -267,6 +268,10 @@ class Service(Traffic):
     def differences(self) -> list[str]:
         """What is no longer as planned."""
         return differences(self.plan, self.spaces, self.daemons)
+
+    def census(self) -> dict[str, Counts]:
+        """What was put into each machine, and where the switch is, by kind (``emu.laws``)."""
+        return {name: written(space) for name, space in self.spaces.items()}
 
     def facts(self, path: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """What this lab runs on and how its endpoints, and the devices on the ``path`` between them (machine and

@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isqrt
 from socket import inet_aton
 
@@ -35,13 +35,18 @@ Miss = tuple[str, str, int | None]
 
 
 def sweep(
-    spaces: Mapping[str, Namespace], node_of: Mapping[str, str], pairs: Sequence[Pair], most_neighbors: int
+    spaces: Mapping[str, Namespace],
+    node_of: Mapping[str, str],
+    pairs: Sequence[Pair],
+    most_neighbors: int,
+    look: Callable[[Iterable[str]], None] = lambda names: None,
 ) -> list[Miss]:
     """Ping every pair until it is answered, again every second; the pairs that got no answer, or one with another TTL
     than declared. It tells what can be reached, not what is lost.
 
     ``node_of``: the node on which each machine stands, which learns neighbors for it.
     ``most_neighbors``: the machine's limit of ARP entries; about a third of it is used.
+    ``look``: called with the machines whose neighbors are about to be forgotten.
     """
     names = sorted({name for pair in pairs for name in pair[:2]})
     sweeper = _Sweeper(spaces, names)
@@ -50,7 +55,9 @@ def sweep(
         for batch in batches(names, pairs, most_neighbors // 3 // ENTRIES_PER_EXCHANGE):
             misses += sweeper.batch(batch, _SHORT_PATIENCE_S if misses else _PATIENCE_S)
             here = {name for pair in batch for name in pair[:2]}
-            for name in here | {node_of[name] for name in here}:
+            involved = here | {node_of[name] for name in here}
+            look(involved)
+            for name in involved:
                 spaces[name].flush_neighbors()
     finally:
         sweeper.close()

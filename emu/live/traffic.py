@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from emu.live import transfer
+from emu.live.census import Counts, Learned
 from emu.live.entries import Entries, enter, remove
 from emu.live.flood import Flooded, flood
 from emu.live.linux import network_namespace
@@ -36,6 +37,12 @@ class Traffic:
         """Ping every pair; those that failed."""
         node_of = {name: node.name for name, node in self.plan.node_of.items()}
         return sweep(self.spaces, node_of, pairs, most_neighbors)
+
+    def exchange(self, pairs: Sequence[Pair], most_neighbors: int) -> tuple[list[Miss], dict[str, Counts]]:
+        """``sweep``; and what each machine has learned of it."""
+        node_of = {name: node.name for name, node in self.plan.node_of.items()}
+        learned = Learned(self.spaces)
+        return sweep(self.spaces, node_of, pairs, most_neighbors, learned.look), learned.counts()
 
     def ask_arp(self, name: str, requests: Sequence[tuple[str, str, str]]) -> None:
         """Put ARP requests (sender address, target address, sender's MAC or nothing for its own) on the wire by a
