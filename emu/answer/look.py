@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from emu.laws import FDB, NEIGHBORS, ROUTES
 from emu.live.lab import Lab
 from emu.model import INITIAL_TTL
 from emu.packets import ECHO_REQUEST, ICMP_HEADER_BYTES, IP_HEADER_BYTES
@@ -32,8 +32,7 @@ class Spoke:
 
 @dataclass(frozen=True)
 class Held:
-    """Entries of a machine's kernel: routes of all tables but the local one, permanent neighbors, FDB entries of tunnel
-    devices."""
+    """Entries of a machine's kernel that somebody has put there (``emu.laws``)."""
 
     machine: str
     kind: str
@@ -54,6 +53,9 @@ def look(lab: Lab) -> dict[str, Any]:
     pairs = [(src, dst), (dst, src)]
     spoke = [speak(lab, *pair) for pair in pairs]
     of_kinds = {machine.kind: machine.name for machine in reversed(plan.machines)}
+    census = lab.census()
+    held = [Held(name, kind, *(census[name][what] for what in (ROUTES, NEIGHBORS, FDB)))
+            for kind, name in of_kinds.items()]
     return {
         "spec": plan.spec,
         "from": "outside" if plan.by_name[src].kind == "outside" else "inside",
@@ -62,7 +64,7 @@ def look(lab: Lab) -> dict[str, Any]:
         "containers": len(plan.container_of),
         "spoke": [asdict(each) for each in spoke],
         "largest_packet_bytes": largest_packet(lab, src, dst) if spoke[0].answered else None,
-        "held": [asdict(held(lab, name)) for name in of_kinds.values()],
+        "held": [asdict(each) for each in held],
         "flows": len(lab.flows()),
     }
 
@@ -92,24 +94,6 @@ def largest_packet(lab: Lab, src: str, dst: str) -> int:
         argv = ("ping", "-n", "-q", "-M", "do", "-c", "1", "-W", "1", "-s", str(size - _HEADERS), lab.plan.address(dst))
         low, high = (size, high) if lab[src].run(argv).returncode == 0 else (low, size)
     return low
-
-
-def held(lab: Lab, name: str) -> Held:
-    """What a machine's kernel holds now."""
-    machine = lab[name]
-
-    def count(*argv: str) -> int:
-        return sum(bool(item) for item in json.loads(machine.run(argv).stdout or "[]"))
-
-    tunnels = [device.name for device in lab.plan.by_name[name].devices if device.kind not in ("veth", "bridge")]
-    routes = json.loads(machine.run(("ip", "-j", "-4", "route", "show", "table", "all")).stdout or "[]")
-    return Held(
-        name,
-        lab.plan.by_name[name].kind,
-        sum(1 for route in routes if route.get("table") != "local"),
-        count("ip", "-j", "-4", "neigh", "show", "nud", "permanent"),
-        sum(count("bridge", "-j", "fdb", "show", "dev", device) for device in tunnels),
-    )
 
 
 def spoke_of(looked: Mapping[str, Any]) -> tuple[Spoke, Spoke]:
