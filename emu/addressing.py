@@ -25,6 +25,9 @@ GATEWAY_MAC = "12:22:33:44:55:fe"
 OUTSIDE_BLOCK, BRIDGE_BLOCK = 254, 255
 """The /24 blocks of the node network (counted from its start) kept for outside machines and for bridge machines."""
 
+INTERFACE_NAME_LENGTH = 15
+"""IFNAMSIZ less the closing zero (``include/uapi/linux/if.h``)."""
+
 FIRST_CONTAINER = 2
 RESERVED_AT_END = 2
 """The last two addresses of a pod subnet: the overlay device's of the deck (.254) and the broadcast address."""
@@ -75,10 +78,10 @@ def pod_subnet_prefix(containers: int) -> int:
     return min(24, 32 - (needed - 1).bit_length())
 
 
-def pod_subnets(pod_cidr: str, containers: int) -> Iterator[IPv4Network]:
-    """Pod subnets in order, the first one left out (the deck's begin at 10.0.1.0/24)."""
-    network = IPv4Network(pod_cidr)
-    prefix = pod_subnet_prefix(containers)
+def pod_subnets(scenario: Scenario) -> Iterator[IPv4Network]:
+    """Pod subnets in order, the first one left out (the deck's begin at 10.0.1.0/24; flannel leaves it out, too)."""
+    network = IPv4Network(scenario.pod_cidr)
+    prefix = scenario.flannel.subnet_length if scenario.flannel else pod_subnet_prefix(scenario.containers_per_node)
     if prefix < network.prefixlen:
         return
     subnets = network.subnets(new_prefix=prefix)
@@ -89,8 +92,14 @@ def pod_subnets(pod_cidr: str, containers: int) -> Iterator[IPv4Network]:
 def nodes_of(scenario: Scenario) -> tuple[Node, ...]:
     """The nodes and containers of a scenario that ``emu.checks`` has found sound. In the deck's scenario an outside
     machine takes the place of node-b."""
+    if scenario.kube_nodes:
+        count = scenario.containers_per_node
+        return tuple(
+            _node(node.name, number, node.address, IPv4Network(node.pod_subnet), (number - 1) * count + 1, count)
+            for number, node in enumerate(scenario.kube_nodes, 1)
+        )
     addresses = node_addresses(scenario.node_cidr)
-    subnets = pod_subnets(scenario.pod_cidr, scenario.containers_per_node)
+    subnets = pod_subnets(scenario)
     nodes, first_container = [], 1
     for number in range(1, scenario.node_count + 1):
         has_none = scenario.is_deck and number not in DECK_CONTAINER_NODES
@@ -114,8 +123,9 @@ def outside_name(number: int) -> str:
 
 def machine_names(scenario: Scenario) -> list[str]:
     """The names of all nodes and outside machines, whether or not there are addresses for them."""
-    nodes = (number for number in range(1, scenario.node_count + 1) if number != _given_up(scenario))
-    return [*map(node_name, nodes), *map(outside_name, range(1, scenario.outside + 1))]
+    numbers = (number for number in range(1, scenario.node_count + 1) if number != _given_up(scenario))
+    nodes = [node.name for node in scenario.kube_nodes] or map(node_name, numbers)
+    return [*nodes, *map(outside_name, range(1, scenario.outside + 1))]
 
 
 def others_of(scenario: Scenario, bridges: int = 0, have_leases: bool = False) -> tuple[tuple[Node, ...],
@@ -127,8 +137,7 @@ def others_of(scenario: Scenario, bridges: int = 0, have_leases: bool = False) -
     """
     blocks = IPv4Network(scenario.node_cidr).num_addresses // 256
     spare = islice(node_addresses(scenario.node_cidr), scenario.node_count, None)
-    subnets = list(islice(pod_subnets(scenario.pod_cidr, scenario.containers_per_node),
-                          scenario.node_count + scenario.outside + bridges))
+    subnets = list(islice(pod_subnets(scenario), scenario.node_count + scenario.outside + bridges))
 
     def machine(name: str, number: int, block: int, index: int, leases: bool) -> Node:
         has_block = block < blocks

@@ -9,6 +9,7 @@ from itertools import islice
 
 from emu.addressing import (
     FIRST_CONTAINER,
+    INTERFACE_NAME_LENGTH,
     RESERVED_AT_END,
     machine_names,
     node_addresses,
@@ -35,9 +36,6 @@ DECK_POD_PREFIX, DECK_SUBNET_PREFIX = 16, 24
 NOT_FOR_MACHINES = tuple(IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"))
 """This network, loopback, multicast and reserved (RFC 6890): the kernel refuses them as addresses or next hops."""
 
-INTERFACE_NAME_LENGTH = 15
-"""IFNAMSIZ less the closing zero (``include/uapi/linux/if.h``)."""
-
 
 def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
     """Everything wrong with a scenario: the field it is about and the mistake in words; empty if it is sound."""
@@ -55,15 +53,47 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
     problems += _links_problems(scenario)
     pods = _network("pod_cidr", scenario.pod_cidr, problems)
     nodes = _network("node_cidr", scenario.node_cidr, problems)
+    problems += _cluster_problems(scenario)
     if pods and nodes and pods.overlaps(nodes):
         problems.append(("pod_cidr", f"--pod-cidr {pods} and --node-cidr {nodes} overlap"))
-    if nodes and scenario.node_count >= 2:
+    if nodes and scenario.node_count >= 2 and not scenario.kube_nodes:
         room = sum(1 for _ in islice(node_addresses(str(nodes)), scenario.node_count))
         if room < scenario.node_count:
             problems.append(("node_cidr", f"--node-cidr {nodes} has room for {room} nodes, not {scenario.node_count}"))
-    if pods and scenario.containers_per_node >= 0 and scenario.node_count >= 2:
+    if pods and scenario.containers_per_node >= 0 and scenario.node_count >= 2 and not scenario.kube_nodes:
         problems += _pod_problems(scenario, pods)
     return problems
+
+
+def _pods_in(prefix_length: int) -> int:
+    """How many containers a pod subnet has addresses for."""
+    return max(0, (1 << (32 - prefix_length)) - FIRST_CONTAINER - RESERVED_AT_END)
+
+
+def _cluster_problems(scenario: Scenario) -> list[tuple[str, str]]:
+    """What of a real cluster's nodes does not fit the rest."""
+    count, pods, nodes = scenario.containers_per_node, scenario.pod_cidr, scenario.node_cidr
+    problems = []
+    if scenario.kube_nodes and scenario.outside:
+        problems.append(("outside", "--outside does not go with --kube-nodes"))
+    for node in scenario.kube_nodes:
+        subnet, where = IPv4Network(node.pod_subnet), f"--kube-nodes: {node.name}: "
+        if not _is_network(pods) or not subnet.subnet_of(IPv4Network(pods)):
+            problems.append(("kube_nodes", f"{where}its pods, {subnet}, are not in {pods}"))
+        if not _is_network(nodes) or not contains(nodes, node.address):
+            problems.append(("kube_nodes", f"{where}its address, {node.address}, is not in {nodes}"))
+        if count > _pods_in(subnet.prefixlen):
+            problems.append(("containers", f"--containers {count}: {subnet} of {node.name} has room for"
+                                           f" {_pods_in(subnet.prefixlen)}"))
+    return problems
+
+
+def _is_network(text: str) -> bool:
+    try:
+        IPv4Network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _links_problems(scenario: Scenario) -> list[tuple[str, str]]:
@@ -116,7 +146,10 @@ def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[tuple[str, str]
     if 32 - prefix > LARGEST_SUBNET_BITS:
         most = 2**LARGEST_SUBNET_BITS - FIRST_CONTAINER - RESERVED_AT_END
         return [("containers", f"--containers {count}: at most {most} on a node")]
-    room = sum(1 for _ in islice(pod_subnets(str(pods), count), scenario.node_count))
+    if scenario.flannel and count > _pods_in(scenario.flannel.subnet_length):
+        return [("containers", f"--containers {count}: a subnet of /{scenario.flannel.subnet_length} has room for"
+                               f" {_pods_in(scenario.flannel.subnet_length)}")]
+    room = sum(1 for _ in islice(pod_subnets(scenario), scenario.node_count))
     # The deck numbers a node's pods 10.0.X.0/24. Larger pod subnets are for networks wider than the deck's.
     if room < scenario.node_count or (prefix < DECK_SUBNET_PREFIX and pods.prefixlen >= DECK_POD_PREFIX):
         return [("pod_cidr", f"--pod-cidr {pods} is too small for {scenario.node_count} nodes with {count} containers"
@@ -158,6 +191,8 @@ def plan_problems(plan: Plan) -> list[str]:
             if not any(contains(network, binding.ip) for network in networks)
         ]
     if plan.control.gateway:
+        gateway = plan.control.gateway.ip
+        problems += [f"the gateway's address, {gateway}, is {m.name}'s" for m in plan.machines if m.address == gateway]
         excess = sorted({egress.mtu for egress in plan.control.gateway.egress_mtus if egress.mtu > plan.switch.mtu})
         problems += [f"egress_mtu={mtu} is more than a link carries, {plan.switch.mtu} bytes" for mtu in excess]
     return problems

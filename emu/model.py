@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from emu.control import Control
 from emu.filters import ArpFilter, NatRule
+from emu.flannel import Flannel, KubeNode
 from emu.programs import Process
 
 SWITCH = "switch"
@@ -51,7 +52,7 @@ class Scenario:
     ``nodes`` and ``containers`` (per node) are both ``None`` for the deck's own scenario: four nodes, three
     containers each on the first and the third. ``bw``, ``delay``, ``jitter`` and ``loss``: as in ``Shape``,
     of every link but for what ``links`` says otherwise of a machine's. ``outside``: machines outside the cluster; in
-    the deck's scenario the first of them stands where node-b stood.
+    the deck's scenario the first of them stands where node-b stood. ``flannel``, ``kube_nodes``: of a real cluster.
     """
 
     nodes: int | None = None
@@ -69,15 +70,17 @@ class Scenario:
     datapath: str = "auto"
     sdn: str = "auto"
     seed: int = 1
+    flannel: Flannel | None = None
+    kube_nodes: tuple[KubeNode, ...] = ()
 
     @property
     def is_deck(self) -> bool:
         """Whether this is the deck's scenario rather than a uniform one."""
-        return self.nodes is None and self.containers is None
+        return self.nodes is None and self.containers is None and not self.kube_nodes
 
     @property
     def node_count(self) -> int:
-        return 4 if self.nodes is None else self.nodes
+        return len(self.kube_nodes) or (4 if self.nodes is None else self.nodes)
 
     @property
     def containers_per_node(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from emu.checks import scenario_problems
 from emu.errors import UsageError
+from emu.flannel import node_network, pod_network, read_kube_nodes, read_net_conf
 from emu.model import Scenario, Shape
 from emu.yamlfile import InFile, read_entries
 
@@ -53,6 +54,20 @@ def _links(value: Any) -> dict[str, dict[str, float]]:
     return {str(node): {name: float(number) for name, number in link.items()} for node, link in read.items()}
 
 
+def _of_file(reader: Callable[[Path], tuple[Any, list[str]]]) -> Callable[[Any], Any]:
+    """What a file holds, from its name; ``UsageError`` with every mistake in it."""
+
+    def read_file(value: Any) -> Any:
+        if not isinstance(value, str | Path):
+            raise ValueError
+        found, problems = reader(Path(value))
+        if problems:
+            raise UsageError(*problems)
+        return found
+
+    return read_file
+
+
 OPTIONS = (
     Option("nodes", "N", "number of nodes (4 in the deck)", int),
     Option("containers", "M", "containers on each node (the deck: 3 on the first and third node only)", int),
@@ -76,6 +91,10 @@ OPTIONS = (
     ),
     _choice("sdn", "controller framework (auto: Ryu where it is installed)", "auto", "ryu", "os-ken"),
     Option("seed", "S", "seed of everything random (1)", int),
+    Option("flannel", "net-conf.json", "flannel's own configuration: pod network, subnets, back end",
+           _of_file(read_net_conf)),
+    Option("kube-nodes", "FILE", "the nodes of a cluster, as 'kubectl get nodes -o json' prints them",
+           _of_file(read_kube_nodes)),
 )
 
 
@@ -90,11 +109,27 @@ def read(given: Mapping[str, Any], file: Path | None = None) -> tuple[Scenario, 
     """
     problems: list[str] = []
     values = read_entries(file, "scenario file", "'option: value' lines", problems) if file else {}
-    scenario = Scenario(**(readable(values, problems) | readable(given, problems)))
+    good = readable(values, problems) | readable(given, problems)
+    scenario = Scenario(**_of_cluster(good, problems))
     named = {field_of(key): value.where for key, value in values.items() if given.get(field_of(key)) is None}
     for option, problem in scenario_problems(scenario):
         problems.append(named.get(option, "") + problem)
     return scenario, problems
+
+
+def _of_cluster(values: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Values with what follows from the files of a real cluster; problems more where that is given otherwise, too."""
+    flannel, nodes = values.get("flannel"), values.get("kube_nodes", ())
+    followed = {**({"pod_cidr": flannel.network} if flannel else {}),
+                **({"pod_cidr": pod_network(nodes)} if nodes and not flannel else {}),
+                **({"node_cidr": node_network(nodes)} if nodes and "node_cidr" not in values else {})}
+    if flannel and values.get("pod_cidr", flannel.network) != flannel.network:
+        problems.append(f"--pod-cidr {values['pod_cidr']} is not flannel's Network, {flannel.network}")
+    if nodes and "nodes" in values:
+        problems.append("--nodes is given beside --kube-nodes, which says how many there are")
+    if nodes and not flannel and "pod_cidr" in values:
+        followed.pop("pod_cidr")
+    return {**values, **followed, **({"nodes": None} if nodes else {})}
 
 
 def from_mapping(values: Mapping[str, Any]) -> Scenario:
@@ -122,7 +157,11 @@ def readable(values: Mapping[str, Any], problems: list[str], besides: str = "") 
             known = ", ".join(option.name for option in OPTIONS)
             problems.append(f"{where}unknown scenario option '{key}'; there are: {known}{besides}")
         elif plain is not None:
-            converted, problem = convert(option, plain)
+            try:
+                converted, problem = convert(option, plain)
+            except UsageError as error:
+                problems += [where + each for each in error.problems]
+                continue
             if problem:
                 problems.append(where + problem)
             else:
@@ -131,7 +170,7 @@ def readable(values: Mapping[str, Any], problems: list[str], besides: str = "") 
 
 
 def convert(option: Option, value: Any) -> tuple[Any, str | None]:
-    """A value as the scenario has it; or why it cannot be one."""
+    """A value as the scenario has it; or why it cannot be one. ``UsageError`` with all that is wrong with a file."""
     if isinstance(value, bool) and option.choices:  # YAML reads a bare on/off as a truth value
         value = "on" if value else "off"
     try:

@@ -11,8 +11,15 @@ from functools import cache
 
 from emu.backends.base import Backend
 from emu.listing import objects_in
+from emu.model import Scenario
 
 DEFAULT = "vxlan"
+
+
+def backend_of(name: str, scenario: Scenario) -> Backend:
+    """The back end of that name, as flannel's own configuration has it where the scenario is of one."""
+    backend = all_backends()[name]
+    return backend.configured(scenario.flannel) if scenario.flannel else backend
 
 
 @cache

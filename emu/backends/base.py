@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from emu.claims import Query
+from emu.flannel import Flannel
 from emu.laws import Amounts
 from emu.model import INITIAL_TTL, Address, Device, FdbEntry, Neighbor, Node, Route, Scenario
 from emu.packets import ETHERTYPE_IPV4
@@ -29,7 +30,8 @@ class Backend(Protocol):
 
     ``source``: what its state is taken from. ``sealed``: whether nobody can read on the wire what travels inside.
     ``only_own``: whether a machine takes packets out of the tunnel only from its peer's own addresses. ``law``: the
-    entries that ``routes`` and ``peer`` give a node, by kind, as they grow with the cluster.
+    entries that ``routes`` and ``peer`` give a node, by kind, as they grow with the cluster. ``tunnels``: whether
+    packets go through the device at all; where they do not, it stands by for nodes on other links.
     """
 
     name: str
@@ -39,6 +41,11 @@ class Backend(Protocol):
     sealed: bool
     only_own: bool
     law: Amounts
+    tunnels: bool
+
+    def configured(self, flannel: Flannel) -> Backend:
+        """The back end with the settings of a ``net-conf.json`` of its type."""
+        ...
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         """The overlay's devices on a node; ``mtu`` is the pods', the underlay's less the overhead."""
@@ -79,6 +86,11 @@ class Plain:
     device_name: str
     sealed = False
     only_own = False
+    tunnels = True
+
+    def configured(self: Backend, flannel: Flannel) -> Backend:
+        """See ``Backend``: there is nothing to set."""
+        return self
 
     def addresses(self, node: Node, scenario: Scenario) -> tuple[Address, ...]:
         """See ``Backend``: the first address of the node's pod subnet, as flannel gives it."""

@@ -13,10 +13,11 @@ Entries per node: 1 route in the kernel, whatever the number of nodes; the progr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 
-from emu.backends.base import UNDERLAY, Backend, Peer, address_query, link_query, outer_header, routes_query
+from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
 from emu.laws import ROUTES, Amounts, Growth
 from emu.model import Address, Device, Node, Route, Scenario, Tunnel
@@ -33,7 +34,7 @@ exec tincd -c "$2" -D --pidfile="$2/pid"
 """
 
 
-class UdpBackend:
+class UdpBackend(Plain):
     """See the module."""
 
     name = "udp"
@@ -43,8 +44,6 @@ class UdpBackend:
     out of a TUN device (tinc 1.0, ``net.h``: ``vpn_packet_t``; seen on the wire)."""
     source = "tinc 1.0: tinc.conf(5), net_packet.c; flannel pkg/backend/udp"
     law: Amounts = {ROUTES: Growth(1)}
-    sealed = False
-    only_own = False
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         return (Device(self.device_name, "tun", "", mtu, tunnel=Tunnel(UNDERLAY, node.address, port=TINC_PORT)),)
@@ -72,9 +71,6 @@ class UdpBackend:
         return (Process(f"tinc-{node.name}", ("sh", "-c", _START, "sh", FOLDER, here), files, ready=pings,
                         peers=tuple(other.address for other in others), needs=("tincd",)),)
 
-    def inner_macs(self, node_a: Node, node_b: Node) -> tuple[str, str]:
-        return "", ""
-
     def outer(self, node_a: Node, node_b: Node) -> Mapping[str, object]:
         return outer_header(node_a, node_b, UDP, udp_dport=TINC_PORT)
 
@@ -97,7 +93,7 @@ def _last_address(node: Node) -> str:
 
 def _word(node: Node) -> str:
     """A name as tinc takes it."""
-    return node.name.replace("-", "_")
+    return re.sub(r"\W", "_", node.name)
 
 
 def _host(member: Node) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
+from emu.flannel import Flannel
 from emu.laws import FDB, NEIGHBORS, ROUTES, Amounts, Growth
 from emu.model import Device, FdbEntry, Neighbor, Node, Route, Scenario, Tunnel
 from emu.packets import UDP
@@ -25,18 +26,28 @@ class VxlanBackend(Plain):
     """flannel's ``vxlan``."""
 
     name = "vxlan"
-    device_name = f"flannel.{VNI}"
     overhead_bytes = 50
     """Outer Ethernet 14, IPv4 20, UDP 8, VXLAN 8 (RFC 7348, section 5); the outer Ethernet header takes nothing
     of the underlay's MTU, the inner one takes as much."""
     source = "flannel pkg/backend/vxlan: device.go, vxlan_network.go"
-    law: Amounts = dict.fromkeys((NEIGHBORS, FDB, ROUTES), Growth(other_nodes=1))
+
+    def __init__(self, vni: int = VNI, port: int = PORT, direct: bool = False) -> None:
+        """``direct``: with flannel's DirectRouting, where all nodes are on one link."""
+        self._vni, self._port, self.tunnels = vni, port, not direct
+        self.device_name = f"flannel.{vni}"
+        kinds = (ROUTES,) if direct else (NEIGHBORS, FDB, ROUTES)
+        self.law: Amounts = dict.fromkeys(kinds, Growth(other_nodes=1))
+
+    def configured(self, flannel: Flannel) -> Backend:
+        return VxlanBackend(flannel.vni, flannel.port, flannel.direct_routing)
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
-        tunnel = Tunnel(UNDERLAY, node.address, VNI, PORT)
+        tunnel = Tunnel(UNDERLAY, node.address, self._vni, self._port)
         return (Device(self.device_name, "vxlan", node.vtep_mac, mtu, tunnel=tunnel),)
 
     def peer(self, node: Node, other: Node) -> Peer:
+        if not self.tunnels:
+            return Peer(routes=(Route(other.pod_subnet, UNDERLAY, via=other.address),))
         return Peer(
             neighbors=(Neighbor(self.device_name, other.vtep_address, other.vtep_mac),),
             fdb=(FdbEntry(self.device_name, other.vtep_mac, other.address),),
@@ -47,11 +58,14 @@ class VxlanBackend(Plain):
         return node_a.vtep_mac, node_b.vtep_mac
 
     def outer(self, node_a: Node, node_b: Node) -> Mapping[str, object]:
-        return outer_header(node_a, node_b, UDP, udp_dport=PORT, vxlan_vni=VNI)
+        return outer_header(node_a, node_b, UDP, udp_dport=self._port, vxlan_vni=self._vni)
 
     def state(self, node: Node, others: Sequence[Node], scenario: Scenario) -> tuple[Query, ...]:
         device = self.device_name
-        vxlan = {"id": VNI, "link": UNDERLAY, "local": node.address, "port": PORT, "learning": False}
+        vxlan = {"id": self._vni, "link": UNDERLAY, "local": node.address, "port": self._port, "learning": False}
+        direct = routes_query(node, UNDERLAY, [{"dst": scenario.node_cidr, "scope": "link"},
+                                               *({"dst": o.pod_subnet, "gateway": o.address} for o in others)])
+        others = others if self.tunnels else ()
         return (
             link_query(node, device, scenario.mtu - self.overhead_bytes, node.vtep_mac, info_kind="vxlan",
                        info_data=vxlan),
@@ -68,6 +82,7 @@ class VxlanBackend(Plain):
             ),
             routes_query(node, device,
                          [{"dst": o.pod_subnet, "gateway": o.vtep_address, "flags": ["onlink"]} for o in others]),
+            *(() if self.tunnels else (direct,)),
         )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
 from emu.claims import Query
+from emu.flannel import Flannel
 from emu.keys import pair
 from emu.laws import ROUTES, Amounts, Growth
 from emu.model import Device, Node, Route, Scenario, Tunnel, host_route
@@ -33,19 +34,27 @@ wg setconf "$1" "$2" && ip link set dev "$1" mtu "$3" && wait $!
 so that each has a /run/wireguard of its own; it sets another MTU when it starts."""
 
 
+OVERHEAD_BYTES, FLANNEL_OVERHEAD_BYTES = 60, 80
+"""Outer IPv4 20, UDP 8, and around the packet 32: header 16, tag 16. It is filled up to a multiple of 16, but never
+beyond the MTU (``drivers/net/wireguard/send.c``, ``calculate_skb_padding``). flannel reckons with IPv6 outside: 80.
+"""
+
+
 class WireguardBackend(Plain):
     """See the module."""
 
     name = "wireguard"
     device_name = "flannel-wg"
-    overhead_bytes = 60
-    """Outer IPv4 20, UDP 8, and around the packet 32: header 16, tag 16. It is filled up to a multiple of 16, but never
-    beyond the MTU (``drivers/net/wireguard/send.c``, ``calculate_skb_padding``). flannel reckons with IPv6 outside: 80.
-    """
     source = "flannel pkg/backend/wireguard: device.go, wireguard_network.go"
     law: Amounts = {ROUTES: Growth(1)}
     sealed = True
     only_own = True
+
+    def __init__(self, overhead_bytes: int = OVERHEAD_BYTES) -> None:
+        self.overhead_bytes = overhead_bytes
+
+    def configured(self, flannel: Flannel) -> Backend:
+        return WireguardBackend(FLANNEL_OVERHEAD_BYTES)
 
     def devices(self, node: Node, mtu: int) -> tuple[Device, ...]:
         tunnel = Tunnel(UNDERLAY, node.address, port=WIREGUARD_PORT)

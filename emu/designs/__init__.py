@@ -13,6 +13,7 @@ from functools import cache
 from emu.checks import plan_problems
 from emu.designs.base import Design
 from emu.errors import UsageError
+from emu.flannel import BACKENDS, Flannel
 from emu.listing import objects_in
 from emu.model import Plan, Scenario
 
@@ -89,6 +90,21 @@ def make_plan(spec: DesignSpec, scenario: Scenario) -> Plan:
     return plan
 
 
+def _of_flannel(text: str, flannel: Flannel | None) -> str:
+    """A design in the words of the command line, where flannel's configuration says what ``overlay`` is. ``UsageError``
+    where that contradicts the words."""
+    name, _, rest = text.partition(":")
+    if flannel is None or name != "overlay":
+        return text
+    kind = BACKENDS[flannel.backend]
+    given = [item for item in rest.split(",") if item.startswith("backend=")]
+    if given and given != [f"backend={kind}"]:
+        raise UsageError(f"{text}: --flannel says that the back end is {flannel.backend}")
+    if kind == "hostgw":
+        return kind if not rest else f"{kind}:{rest}"
+    return text if given else f"overlay:{','.join(filter(None, (f'backend={kind}', rest)))}"
+
+
 def plans_for(texts: Iterable[str], scenario: Scenario, problems: list[str]) -> tuple[Plan, ...]:
     """The plans of several designs for a scenario whose own mistakes are in ``problems`` already.
 
@@ -97,7 +113,7 @@ def plans_for(texts: Iterable[str], scenario: Scenario, problems: list[str]) -> 
     specs = []
     for text in texts:
         try:
-            specs.append(parse_design(text))
+            specs.append(parse_design(_of_flannel(text, scenario.flannel)))
         except UsageError as error:
             problems.extend(error.problems)
     if problems:

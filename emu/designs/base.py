@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from emu.addressing import nodes_of
+from emu.addressing import INTERFACE_NAME_LENGTH, nodes_of
 from emu.claims import Claim
 from emu.control import Control
 from emu.laws import LEARNED_NEIGHBORS, ROUTES, Amounts, Growth, StateLaw, per_node
@@ -303,15 +303,19 @@ def assemble(
         switch=Switch(
             1,
             scenario.mtu,
-            tuple(
-                Port(n.number, f"{n.name}-eth0", n.name, UPLINK, scenario.shape_of(n.name)) for n in (*nodes, *others)
-            ),
+            tuple(Port(n.number, _port_name(n), n.name, UPLINK, scenario.shape_of(n.name)) for n in (*nodes, *others)),
             own,
         ),
         control=control,
         endpoints=endpoints(nodes, of_nodes=not design.has_containers),
         others=others,
     )
+
+
+def _port_name(node: Node) -> str:
+    """What the switch's end of a machine's link is called: after the machine, or its number where that is too long."""
+    name = f"{node.name}-eth0"
+    return name if len(name) <= INTERFACE_NAME_LENGTH else f"n{node.number}-eth0"
 
 
 def nodes_for(scenario: Scenario, with_containers: bool = True) -> tuple[Node, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from emu.addressing import others_of
-from emu.backends import all_backends
+from emu.backends import all_backends, backend_of
 from emu.backends.base import Backend
 from emu.claims import Claim, KernelState, Ping, Unseen
 from emu.control import Control, Station
@@ -55,7 +55,10 @@ class Overlay:
     }
 
     def plan(self, scenario: Scenario, params: Mapping[str, str]) -> Plan:
-        backend, way = all_backends()[params["backend"]], params["outside"]
+        backend, way = backend_of(params["backend"], scenario), params["outside"]
+        if way != NONE and (scenario.kube_nodes or not backend.tunnels):
+            what = "--kube-nodes" if scenario.kube_nodes else "DirectRouting"
+            raise UsageError(f"overlay: outside={way} does not go with {what}")
         if backend.only_own and way == BRIDGE and params.get("snat") != "on":
             raise UsageError(f"overlay: outside=bridge with backend={backend.name} takes snat=on: a peer's packets are"
                              " taken only from its own addresses, not from those of its clients")
@@ -149,7 +152,7 @@ class Overlay:
         return StateLaw(node, base.CONTAINER_STATE, {FLOWS: base.SEGMENT_FLOWS})
 
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
-        backend = all_backends()[plan.params["backend"]]
+        backend = backend_of(plan.params["backend"], plan.scenario)
         mtu = plan.scenario.mtu - backend.overhead_bytes
         members = _members(plan)
         state = Claim(
@@ -226,7 +229,7 @@ def _ways(plan: Plan, src: str, dst: str, is_answer: bool = False) -> Iterator[t
         path.ip_src = a.address if source and masqueraded else ""
         yield tuple(path.over_switch(plan, a, b).hops), None
     elif a in _members(plan):
-        if not source and not is_answer:
+        if not source and not is_answer and _tunnels(plan):
             path.ip_src = _speaks_from(plan, a)
         yield tuple(_handed_over(_tunnelled(path, plan, a, b), b, target).hops), None
     elif plan.params["outside"] == ROUTE:
@@ -244,7 +247,7 @@ def _answer(plan: Plan, src: str, dst: str, bridge: Node | None) -> tuple[Hop, .
     source, target = plan.container_of.get(src), plan.container_of.get(dst)
     masquerades = _masquerades(plan)
     spoke = bridge if masquerades else None  # who speaks to the pod from an address in the overlay, if anybody does
-    if target and not source and a is not b and a in _members(plan):
+    if target and not source and a is not b and a in _members(plan) and _tunnels(plan):
         spoke = a
     if spoke and target:
         path = _tunnelled(_started(b, target, "", _speaks_from(plan, spoke)), plan, b, spoke)
@@ -257,6 +260,10 @@ def _answer(plan: Plan, src: str, dst: str, bridge: Node | None) -> tuple[Hop, .
         path.ip_dst = ""
         return tuple(_handed_over(path, a, source).hops)
     return next((path for path, _ in _ways(plan, dst, src, is_answer=True)), ())
+
+
+def _tunnels(plan: Plan) -> bool:
+    return backend_of(plan.params["backend"], plan.scenario).tunnels
 
 
 def _masquerades(plan: Plan) -> bool:
@@ -284,7 +291,10 @@ def _started(a: Node, source: Container | None, next_mac: str, ip_dst: str = "")
 
 def _tunnelled(path: base.Path, plan: Plan, a: Node, b: Node) -> base.Path:
     """From one machine that the overlay runs on to another, up to where it has come out of the tunnel."""
-    backend = all_backends()[plan.params["backend"]]
+    backend = backend_of(plan.params["backend"], plan.scenario)
+    if not backend.tunnels:
+        path.eth_src, path.eth_dst = a.mac, b.mac
+        return path.over_switch(plan, a, b)
     path.eth_src, path.eth_dst = backend.inner_macs(a, b)
     path.crosses(a.name, backend.device_name, "out")
     path.outer, path.sealed = backend.outer(a, b), backend.sealed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -170,7 +171,7 @@ def _session(timers: Timers) -> str:
 
 def _word(name: str) -> str:
     """A symbol of BIRD's configuration for a name with hyphens."""
-    return name.replace("-", "_")
+    return re.sub(r"\W", "_", name)
 
 
 def _more(name: str) -> str:
