@@ -171,7 +171,7 @@ class Overlay:
         if plan.endpoints is None:
             return (state, *common_claims(plan, mtu, ("tunnel-state",)))
         src, dst = plan.endpoints
-        a, b, source, target = plan.node_of[src], plan.node_of[dst], plan.container_of[src], plan.container_of[dst]
+        a, b = plan.node_of[src], plan.node_of[dst]
         probe, point = Ping(src, dst), f"{a.name}:eth0"
         journey = path_claims(
             plan, probe, self.path(plan, src, dst), self.path(plan, dst, src), _DECK, ("tunnel-state", "arp-reply")
@@ -192,23 +192,29 @@ class Overlay:
                 ("tunnel-state",),
             ),
             *journey,
-            *(
-                Claim(
-                    f"underlay-{what}",
-                    f"no port of the switch sees {name}'s {what} outside of a tunnel",
-                    _DECK,
-                    Unseen(probe, switch_points(plan), {field: value}),
-                )
-                for name, what, field, value in (
-                    (src, "address", "ip.src", source.address),
-                    (dst, "address-as-destination", "ip.dst", target.address),
-                    (src, "MAC", "eth.src", source.mac),
-                )
-            ),
+            *_underlay_claims(plan, probe),
             *masquerade_claims(plan),
             *outside_claims(plan, self, backend.device_name),
             *common_claims(plan, mtu, delivered),
         )
+
+
+def _underlay_claims(plan: Plan, probe: Ping) -> tuple[Claim, ...]:
+    """What the switch does not see of the endpoints: of packets that are routed to their node as they are, the MACs."""
+    source, target = plan.container_of[probe.src], plan.container_of[probe.dst]
+    unseen = [(probe.src, "MAC", "eth.src", source.mac)]
+    if _tunnels(plan):
+        unseen += [(probe.src, "address", "ip.src", source.address),
+                   (probe.dst, "address-as-destination", "ip.dst", target.address)]
+    return tuple(
+        Claim(
+            f"underlay-{what}",
+            f"no port of the switch sees {name}'s {what} outside of a tunnel",
+            _DECK,
+            Unseen(probe, switch_points(plan), {field: value}),
+        )
+        for name, what, field, value in unseen
+    )
 
 
 def _members(plan: Plan) -> tuple[Node, ...]:

@@ -31,16 +31,19 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None, deadline_s: f
 
 
 def objects(printed: str) -> list[dict[str, Any]]:
-    """The objects that iproute2 printed with ``-j``. It prints an empty one for some devices that it has nothing to say
-    of, and a route with an encapsulation has some names twice: those of the encapsulation are ``dst.2`` here."""
-    found = json.loads(printed or "[]", object_pairs_hook=_once_each)
+    """The objects that iproute2 printed with ``-j``, but for empty ones, which it prints for some devices. What a route
+    has put around packets (``encap``) may be an object of its own (6.15) or beside the route's names (6.1), some of
+    which are there twice then: here it is beside them, and of what is there twice the second is ``NAME.2``."""
+    found = json.loads(printed or "[]", object_pairs_hook=_flat)
     return [item for item in found if item]
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _flat(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
-        found[f"{name}.2" if name in found else name] = value
+        is_nested = name == "encap" and isinstance(value, dict)
+        for key, each in ([("encap", value.pop("encap_type")), *value.items()] if is_nested else [(name, value)]):
+            found[f"{key}.2" if key in found else key] = each
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emu.live.explain import flow_words, neighbor_words, route_words
+from emu.live.process import objects
 
 TRACE = """Flow: arp,in_port=1,vlan_tci=0x0000,dl_src=aa:bb:cc:dd:e1:01,dl_dst=ff:ff:ff:ff:ff:ff,arp_spa=10.0.1.2
 
@@ -88,3 +89,12 @@ def test_routes_and_neighbors_read_as_ip_prints_them() -> None:
     assert neighbor_words("10.0.3.0", [permanent]) == "neighbor 10.0.3.0 at 0a:58:0a:00:03:00 (permanent)"
     assert neighbor_words("10.0.3.9", [{"dst": "10.0.3.9", "state": ["FAILED"]}]).startswith("neighbor 10.0.3.9")
     assert neighbor_words("10.0.3.9", []) == "no neighbor 10.0.3.9"
+
+
+@pytest.mark.parametrize("encap", ['"encap":"ip","id":1,"dst":"192.168.1.3"',
+                                   '"encap":{"encap_type":"ip","id":1,"dst":"192.168.1.3"}'])
+def test_a_route_with_an_encapsulation_is_read_whole_whichever_way_it_is_printed(encap: str) -> None:
+    """As iproute2 6.1 and 6.15 print it."""
+    (route,) = objects('[{},{"dst":"10.0.3.0/24",' + encap + ',"gateway":"10.0.3.0","dev":"pods-geneve","flags":[]}]')
+    assert (route["dst"], route["encap"], route["dst.2"], route["id"]) == ("10.0.3.0/24", "ip", "192.168.1.3", 1)
+    assert route_words(route) == "route 10.0.3.0/24 via 10.0.3.0 dev pods-geneve encap to 192.168.1.3"
