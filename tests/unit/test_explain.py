@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from emu.live.explain import flow_words, neighbor_words, route_words
 from emu.live.process import objects
 
