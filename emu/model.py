@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from emu.control import Control
 from emu.filters import ArpFilter, NatRule
@@ -85,6 +86,12 @@ class Scenario:
     @property
     def containers_per_node(self) -> int:
         return 3 if self.containers is None else self.containers
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it; what is rare is there only where it is asked for, as in runs of older versions."""
+        rare = {"outside": 0, "flannel": None, "kube_nodes": ()}
+        return {name: list(value) if name == "kube_nodes" else value for name, value in asdict(self).items()
+                if name not in rare or value != rare[name]}
 
     def shape_of(self, machine: str) -> Shape:
         """What the link between a machine and the switch is to be like."""

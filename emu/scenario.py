@@ -110,14 +110,14 @@ def read(given: Mapping[str, Any], file: Path | None = None) -> tuple[Scenario, 
     problems: list[str] = []
     values = read_entries(file, "scenario file", "'option: value' lines", problems) if file else {}
     good = readable(values, problems) | readable(given, problems)
-    scenario = Scenario(**_of_cluster(good, problems))
+    scenario = Scenario(**of_cluster(good, problems))
     named = {field_of(key): value.where for key, value in values.items() if given.get(field_of(key)) is None}
     for option, problem in scenario_problems(scenario):
         problems.append(named.get(option, "") + problem)
     return scenario, problems
 
 
-def _of_cluster(values: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+def of_cluster(values: dict[str, Any], problems: list[str]) -> dict[str, Any]:
     """Values with what follows from the files of a real cluster; problems more where that is given otherwise, too."""
     flannel, nodes = values.get("flannel"), values.get("kube_nodes", ())
     followed = {**({"pod_cidr": flannel.network} if flannel else {}),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 
 from emu import __version__, pcapng
 from emu.claims import Probe
-from emu.designs import DEFAULT_DESIGNS, parse_design
+from emu.designs import DEFAULT_DESIGNS, make_plan, parse_design
 from emu.frames import Frame
 from emu.guide import chapters, ladder, page
 from emu.guide.chapters.base import ChapterMaker
@@ -21,7 +21,7 @@ from emu.listing import objects_in
 from emu.live.judge import Verdict, judge
 from emu.live.lab import Lab
 from emu.live.tracing import trace
-from emu.model import Plan
+from emu.model import Plan, Scenario
 from emu.output import OutputFolder, json_text
 from emu.walk.document import document
 from emu.walk.model import Step, Walk
@@ -33,14 +33,25 @@ REQUEST_WORDS = {"http": "GET /", "ping": "A ping", "full-ping": "A full-size pi
 
 @cache
 def chapter_makers() -> Mapping[str, ChapterMaker]:
-    """The chapters of the guide by what they show, in the deck's order."""
-    found = sorted(objects_in(chapters, "CHAPTER", {"base"}), key=lambda maker: _place(maker.spec))
-    return {maker.spec: maker for maker in found}
+    """The chapters of the guide by their names, in the deck's order."""
+    return {maker.name: maker for maker in sorted(objects_in(chapters, "CHAPTER", {"base", "ways"}), key=_place)}
 
 
-def _place(spec: str) -> tuple[int, str]:
-    """The deck's systems in its order, each before its variants."""
-    return DEFAULT_DESIGNS.index(parse_design(spec).name), spec
+_WAYS = ("none", "route", "bridge", "client")
+"""Ways from outside in the order in which the deck names them."""
+
+
+def _place(maker: ChapterMaker) -> tuple[int, int, int, str]:
+    """The deck's systems in its order, each before its variants; last how others come to an overlay."""
+    spec = parse_design(maker.spec)
+    way = _WAYS.index(spec.params.get("outside", "none"))
+    return DEFAULT_DESIGNS.index(spec.name), way, maker.outside, maker.spec
+
+
+def plan_for(maker: ChapterMaker, scenario: Scenario) -> Plan:
+    """The plan of a chapter's lab. ``UsageError`` where its design cannot be made of the scenario."""
+    outside = max(scenario.outside, maker.outside)
+    return make_plan(parse_design(maker.spec), replace(scenario, outside=outside))
 
 
 def write_walk(out: Path, walk: Walk, frames: Sequence[Frame], about: Mapping[str, str]) -> OutputFolder:
@@ -101,9 +112,16 @@ class Told:
         walks = [
             f"{name}: {sentence}"
             for name, walk in self.walks.items()
-            for sentence in (*walk.differences, *filter(None, [walk.problem]))
+            for sentence in (*walk.differences, *_unanswered(walk))
         ]
         return [*walks, *self.errors]
+
+
+def _unanswered(walk: Walk) -> list[str]:
+    """That a request got no answer, where its design declares a way; or one where it declares none."""
+    if parse_design(walk.plan.design).design.round_trips(walk.plan, walk.src, walk.dst):
+        return [walk.problem] if walk.problem else []
+    return [] if walk.problem else [f"an answer came from {walk.dst}, and there is no way there"]
 
 
 def tell(maker: ChapterMaker, plan: Plan, command: str) -> Told:

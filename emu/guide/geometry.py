@@ -122,8 +122,6 @@ def _focus(scene: Scene, m: Measures, node: Node, index: int, width: float) -> P
     box = Rect(left, m.top[0], left + width, m.top[1])
     eth0 = m.eth0[index]
     port = Rect.around(eth0, m.top[1], *m.plate)
-    if not has_bridge(scene, node):
-        return Place(node, "focus", box, port, bool(index))
     inner = Rect(left + m.pad, m.containers[0], left + width - m.pad, m.containers[1])
     beside = left + m.card_w / 2 if not index else left + width - m.card_w / 2
     center = eth0 if m.is_wide else beside
@@ -131,6 +129,8 @@ def _focus(scene: Scene, m: Measures, node: Node, index: int, width: float) -> P
         device.name: Rect(center - m.device_w / 2, m.device[0], center + m.device_w / 2, m.device[1])
         for device in tunnels_of(scene, node)
     }
+    if not has_bridge(scene, node):
+        return Place(node, "focus", box, port, bool(index), tunnels=tunnels)
     bridge = Rect(inner.left, m.bridge[0], inner.right, m.bridge[1])
     return Place(node, "focus", box, port, bool(index), _slots(scene, m, node, inner), bridge, tunnels)
 

@@ -195,7 +195,8 @@ def _addresses(plan: Plan, source: str, destination: str) -> Iterator[AddressRow
     """All nodes, each with its containers; those that the slide is about first."""
     in_focus = [plan.node_of[name] for name in (source, destination) if name in plan.node_of]
     for node in dict.fromkeys((*in_focus, *plan.underlay)):
-        yield AddressRow(node.name, NODE, GLYPHS[NODE], node.address, node.mac)
+        realm = NODE if plan.by_name[node.name].kind == "node" else OUTSIDE
+        yield AddressRow(node.name, realm, GLYPHS[realm], node.address, node.mac)
         for container in node.containers:
             yield AddressRow(container.name, POD, GLYPHS[POD], container.address, container.mac)
 

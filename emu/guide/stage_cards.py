@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emu.guide.geometry import tunnels_of
+from emu.guide.realms import NODE, OUTSIDE
 from emu.guide.scene import Card, Scene
 from emu.guide.stage_places import Place, Places, Slot
 from emu.guide.svg import ADDRESS, LABEL, LATENCY, MONO, NAME, PORT, PROCESS, SMALL, TINY, Rect, Sheet, number
@@ -69,17 +70,17 @@ def _head(sheet: Sheet, scene: Scene, places: Places, place: Place) -> None:
     address = own_address(scene, node.name)
     if m.is_wide:
         left, right = box.left + m.pad, box.right - m.pad
-        sheet.glyph("cards", "node", left + 6, box.top + 20, 5)
+        sheet.glyph("cards", realm_of(scene, node.name), left + 6, box.top + 20, 5)
         name = sheet.text("cards", left + 18, box.top + 26, node.name, NAME)
         style = sheet.fitting(address, right - name.right - 6, ADDRESS, MONO)
-        sheet.text("cards", right, box.top + 26, address, style, "c-node", "end")
-        sheet.text("cards", right, box.top + 46, node.mac, MONO, "c-node", "end")
+        sheet.text("cards", right, box.top + 26, address, style, own_css(scene, node.name), "end")
+        sheet.text("cards", right, box.top + 46, node.mac, MONO, own_css(scene, node.name), "end")
         return
     left = box.left + m.pad
-    sheet.glyph("cards", "node", left + 5, box.top + 14, 4.5)
+    sheet.glyph("cards", realm_of(scene, node.name), left + 5, box.top + 14, 4.5)
     sheet.text("cards", left + 15, box.top + 19, node.name, NAME)
-    sheet.text("cards", left, box.top + 34, address, ADDRESS, "c-node")
-    sheet.text("cards", left, box.top + 49, node.mac, ADDRESS, "c-node")
+    sheet.text("cards", left, box.top + 34, address, ADDRESS, own_css(scene, node.name))
+    sheet.text("cards", left, box.top + 49, node.mac, ADDRESS, own_css(scene, node.name))
 
 
 def _slot(sheet: Sheet, scene: Scene, place: Place, slot: Slot) -> None:
@@ -233,16 +234,16 @@ def _context(sheet: Sheet, scene: Scene, places: Places, place: Place) -> None:
     left, right = box.left + m.pad, box.right - m.pad
     lines = _note_lines(sheet, scene, places, place)
     if m.is_wide:
-        sheet.glyph("cards", "node", left + 6, box.top + 27, 5)
+        sheet.glyph("cards", realm_of(scene, node.name), left + 6, box.top + 27, 5)
         name = sheet.text("cards", left + 18, box.top + 33, node.name, NAME)
         style = sheet.fitting(address, right - name.right - 6, ADDRESS, MONO)
-        sheet.text("cards", right, box.top + 33, address, style, "c-node", "end")
-        sheet.text("cards", right, box.top + 54, node.mac, MONO, "c-node", "end")
+        sheet.text("cards", right, box.top + 33, address, style, own_css(scene, node.name), "end")
+        sheet.text("cards", right, box.top + 54, node.mac, MONO, own_css(scene, node.name), "end")
         base = box.top + 54 + (0 if _fits_beside_mac(sheet, places, place, lines) else sheet.line(SMALL))
     else:
-        sheet.glyph("cards", "node", left + 5, box.top + 20, 4.5)
+        sheet.glyph("cards", realm_of(scene, node.name), left + 5, box.top + 20, 4.5)
         sheet.text("cards", left + 15, box.top + 25, node.name, NAME)
-        sheet.text("cards", left, box.top + 39, address, ADDRESS, "c-node")
+        sheet.text("cards", left, box.top + 39, address, ADDRESS, own_css(scene, node.name))
         base = box.top + 39 + sheet.line(SMALL)
     for index, (line, css) in enumerate(lines):
         sheet.text("cards", left, base + index * sheet.line(SMALL), line, SMALL, css)
@@ -273,7 +274,7 @@ def _plate(sheet: Sheet, scene: Scene, place: Place) -> None:
     sheet.rect("plates", box, _css(scene, css, name, f"{name}:eth0"), 6)
     sheet.take(box)
     base = box.top + 20
-    sheet.text("plates", box.x, base, name, SMALL, "c-node strong", "middle")
+    sheet.text("plates", box.x, base, name, SMALL, f"{own_css(scene, place.node.name)} strong".strip(), "middle")
     time = arrivals(scene, name)
     if time:
         base += sheet.line(LATENCY)
@@ -281,3 +282,13 @@ def _plate(sheet: Sheet, scene: Scene, place: Place) -> None:
     for line in plate_lines(sheet, scene, place):
         base += sheet.line(PORT)
         sheet.text("plates", box.x, base, line, PORT, "c-3", "middle")
+
+
+def realm_of(scene: Scene, name: str) -> str:
+    """Whose a machine's own address is."""
+    return NODE if scene.plan.by_name[name].kind == "node" else OUTSIDE
+
+
+def own_css(scene: Scene, name: str) -> str:
+    """How a machine's own address, or its name, is coloured."""
+    return "c-node" if realm_of(scene, name) == NODE else ""

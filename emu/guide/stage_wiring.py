@@ -38,6 +38,8 @@ def wire(
         uplink(name, f"{name}:eth0", place.port.x, edge, place.port)
         if place.bridge:
             _inside(tracks, place, place.bridge)
+        else:
+            _alone(tracks, place)
     if crowd:
         first = next(iter(crowd.squares))
         x = crowd.box.x if m.is_wide else m.eth0[2]
@@ -106,6 +108,15 @@ def _inside(tracks: Tracks, place: Place, bridge: Rect) -> None:
             tracks.join(on_bridge, uplink)
             chained.append(f"{point}/head")
     tracks.chain(chained)
+
+
+def _alone(tracks: Tracks, place: Place) -> None:
+    """The line from a machine's overlay device to its eth0, where it has no bridge."""
+    for device, box in place.tunnels.items():
+        point = f"{place.node.name}:{device}"
+        tracks.add(point, (box.x, box.y), box, is_end=True)
+        tracks.add(f"{point}/foot", (place.port.x, box.y))
+        tracks.join(point, f"{point}/foot", f"{place.node.name}:eth0")
 
 
 def _hidden(place: Place) -> list[Container]:

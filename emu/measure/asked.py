@@ -37,7 +37,7 @@ class Comparison:
 
     def entry(self) -> dict[str, Any]:
         """What was asked for, as ``run.json`` has it."""
-        return {"scenario": asdict(self.plans[0].scenario), "profile": asdict(self.profile),
+        return {"scenario": self.plans[0].scenario.document(), "profile": asdict(self.profile),
                 "workloads": list(self.workloads), "precision": self.goal.entry() if self.goal else None,
                 "fresh_labs": self.fresh_labs}
 

@@ -288,7 +288,7 @@ def account(plan: Plan, ends: tuple[str, str], request: str, legs: Sequence[Leg]
     )
     return Budget(
         plan.design, plan.params, *ends, request,
-        conditions={"nodes": len(plan.nodes), "scenario": asdict(plan.scenario), "datapath": datapath},
+        conditions={"nodes": len(plan.nodes), "scenario": plan.scenario.document(), "datapath": datapath},
         blocks=len(on),
         hops=tuple((leg, _spent(times_us[:, index])) for index, leg in enumerate(legs)),
         segments={name: _spent(values) for name, values in sums_us.items()},

@@ -167,7 +167,7 @@ class Sweep:
             "designs": list(self.designs),
             "workloads": [asdict(variant) for variant in self.variants],
             "profile": asdict(self.profile),
-            "scenario": asdict(self.scenario),
+            "scenario": self.scenario.document(),
             "sweep": {axis.name: list(axis.values) for axis in self.axes},
         }
 

@@ -26,7 +26,7 @@ from emu.measure.blocks import PROFILES, Profile
 from emu.measure.results import spec_of
 from emu.measure.workloads import DEFAULT_WORKLOADS, KINDS, Workload, not_offered, parse_workload
 from emu.model import Scenario
-from emu.scenario import BY_FIELD, convert, field_of, readable
+from emu.scenario import BY_FIELD, convert, field_of, of_cluster, readable
 from emu.sweep.axes import OPTION_WORDS, Axis, Sweep, Value, Variant, grid
 from emu.yamlfile import InFile, read_entries
 
@@ -91,7 +91,7 @@ def read_sweep(path: Path, problems: list[str]) -> Sweep | None:
         problems += mistakes
         return None
     reader = _Reader(path, {key: entries.pop(key) for key in OWN_KEYS if key in entries}, mistakes)
-    constants = Scenario(**readable(entries, mistakes, f"; and {', '.join(OWN_KEYS)}"))
+    constants = Scenario(**of_cluster(readable(entries, mistakes, f"; and {', '.join(OWN_KEYS)}"), mistakes))
     designs = _designs(reader)
     bases = _bases(reader)
     swept = _axes(reader, {field_of(key) for key in entries}, {base.kind for base, _, _ in bases})

@@ -39,7 +39,7 @@ def _designs_of(arguments: Arguments) -> list[str]:
     if arguments.verb == "guide":
         from emu.show import chapter_makers
 
-        return list(chapter_makers())
+        return [maker.spec for maker in chapter_makers().values()]
     return [arguments.design] if "design" in arguments else arguments.designs or list(DEFAULT_DESIGNS)
 
 

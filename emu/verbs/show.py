@@ -70,17 +70,19 @@ def guide(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
     from emu.live.lab import choose
     from emu.live.tracing import TOOLS
     from emu.measure.progress import Progress
-    from emu.show import chapter_makers, tell, write_guide
+    from emu.show import chapter_makers, plan_for, tell, write_guide
 
     out = new_folder(arguments, problems)
+    makers = chapter_makers().values()
     problems += [f"{plan.spec}: in this scenario there are no two containers on two nodes to show a request between"
                  for plan in plans if plan.endpoints is None]
     refuse(problems)
+    plans = tuple(plan_for(maker, plans[0].scenario) for maker in makers)
     for plan in plans:
         choose(plan, TOOLS)
     progress = Progress(sys.stderr)
     told = []
-    for maker, plan in zip(chapter_makers().values(), plans, strict=True):
+    for maker, plan in zip(makers, plans, strict=True):
         progress.stage(f"tracing {plan.spec}")
         told.append(tell(maker, plan, command_line()))
     progress.stage("drawing")

@@ -6,18 +6,20 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from emu import show as emu_show
 from emu.claims import Seen, Unseen
-from emu.designs import DEFAULT_DESIGNS, make_plan, parse_design
+from emu.designs import DEFAULT_DESIGNS, parse_design
 from emu.errors import EmuError
 from emu.evidence import judge_frames
 from emu.faults import FAULTS, Fault
 from emu.guide.chapters.base import ChapterMaker
 from emu.guide.scene import Chapter
 from emu.model import Plan, Scenario
-from emu.show import Told, chapter_makers, fact_rows, tell, write_guide
+from emu.show import Told, chapter_makers, fact_rows, plan_for, tell, write_guide
 from emu.verbs import show
 from tests.live.machine import Snapshot, assert_nothing_left, emu
 
@@ -25,8 +27,8 @@ MAKERS = chapter_makers()
 LONGEST_CLAIM, LONGEST_CAPTION = 58, 160
 
 
-def plan_of(spec: str) -> Plan:
-    return make_plan(parse_design(spec), Scenario())
+def plan_of(name: str) -> Plan:
+    return plan_for(MAKERS[name], Scenario())
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +59,9 @@ def test_the_guide_is_written_and_tells_how_many_facts_hold(tmp_path: Path) -> N
 
 
 def test_there_is_a_chapter_for_every_design_of_the_deck_in_its_order() -> None:
-    assert [spec for spec in MAKERS if ":" not in spec] == list(DEFAULT_DESIGNS)
-    designs = [parse_design(spec).name for spec in MAKERS]
+    plain = [maker.spec for maker in MAKERS.values() if ":" not in maker.spec]
+    assert list(dict.fromkeys(plain)) == list(DEFAULT_DESIGNS)
+    designs = [parse_design(maker.spec).name for maker in MAKERS.values()]
     assert designs == sorted(designs, key=DEFAULT_DESIGNS.index), "a variant comes after its design"
 
 
@@ -99,10 +102,13 @@ def test_no_fact_about_frames_holds_whatever_is_seen(spec: str, told: dict[str, 
             frames = [step.frame for walk in told[spec].walks.values() for step in walk.steps]
             fits = [f for f in frames if all(f.fields.get(key) == value for key, value in claim.test.where.items())]
             inner = [f for f in frames if all(f.inner.get(key) == value for key, value in claim.test.where.items())]
-            assert fits or inner, f"{claim.id}: no frame of the walk is of the kind that must not be elsewhere"
+            put_there = SimpleNamespace(at=claim.test.points[0], fields=claim.test.where)
+            assert not judge_frames(claim.test, [put_there])[0]  # type: ignore[list-item]
+            nowhere = spec == "outside"  # where nothing is answered, nor sent, there is no frame of the kind at all
+            assert nowhere or fits or inner, f"{claim.id}: no frame of the walk is of a kind that must not be elsewhere"
 
 
-CATCHES = {"bare": "deaf", "l2": "proxy-mac", "routed": "wrong-next-hop", "overlay": "wrong-neighbor"}
+CATCHES = {"layer2": "deaf", "containers": "proxy-mac", "layer3": "wrong-next-hop", "overlay": "wrong-neighbor"}
 
 
 @pytest.mark.parametrize("spec", list(CATCHES))
@@ -123,12 +129,14 @@ def test_a_broken_lab_fails_the_guide(spec: str, tmp_path: Path) -> None:
     assert not (tmp_path / "guide").exists()
 
 
-def test_the_verb_fails_where_a_fact_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_fails_where_a_fact_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the command line runs, on plans one of which is broken in a way that every slide can still be drawn."""
-    plans = []
-    for spec in MAKERS:
-        fault = next((f for f in FAULTS if f.name == "wrong-neighbor"), None) if spec == "overlay" else None
-        plans.append(fault.apply(plan_of(spec)) if fault else plan_of(spec))
+    fault = next(fault for fault in FAULTS if fault.name == "wrong-neighbor")
+    monkeypatch.setattr(emu_show, "plan_for", lambda maker, scenario: (
+        fault.apply(plan_of(maker.name)) if maker.name == "overlay" else plan_of(maker.name)))
+    plans = [plan_of(name) for name in MAKERS]
     arguments = argparse.Namespace(verb="guide", out=tmp_path / "guide")
     with pytest.raises(EmuError):  # the walk that left its path is complained of, too
         show.guide(arguments, tuple(plans), [])

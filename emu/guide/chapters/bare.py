@@ -18,6 +18,7 @@ class Bare:
 
     name = "layer2"
     spec = "bare"
+    outside = 0
 
     def requests(self, plan: Plan) -> Mapping[str, Request]:
         assert plan.endpoints is not None  # nodes are the endpoints here

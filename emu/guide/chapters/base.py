@@ -28,10 +28,12 @@ def count(number: int) -> str:
 
 
 class ChapterMaker(Protocol):
-    """One system of the deck. ``spec`` names its design; everything here is pure."""
+    """One system of the deck. ``spec`` names its design; ``outside``: machines outside the cluster that its scenario
+    has at least; everything here is pure."""
 
     name: str
     spec: str
+    outside: int
 
     def requests(self, plan: Plan) -> Mapping[str, Request]:
         """The requests to be traced in one lab, in this order; each by the name of its capture file."""

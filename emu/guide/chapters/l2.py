@@ -18,6 +18,7 @@ class L2:
 
     name = "containers"
     spec = "l2"
+    outside = 0
 
     def requests(self, plan: Plan) -> Mapping[str, Request]:
         assert plan.endpoints is not None

@@ -17,6 +17,7 @@ class AnsweredByNode:
 
     name = "node-answers"
     spec = "l2:proxy_arp=node"
+    outside = 0
 
     def requests(self, plan: Plan) -> Mapping[str, Request]:
         assert plan.endpoints is not None

@@ -17,6 +17,7 @@ class Overlay:
 
     name = "overlay"
     spec = "overlay"
+    outside = 0
 
     def requests(self, plan: Plan) -> Mapping[str, Request]:
         assert plan.endpoints is not None

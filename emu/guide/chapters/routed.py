@@ -19,6 +19,7 @@ class Routed:
 
     name = "layer3"
     spec = "routed"
+    outside = 0
 
     def requests(self, plan: Plan) -> Mapping[str, Request]:
         nodes = endpoints(plan.nodes, of_nodes=True)

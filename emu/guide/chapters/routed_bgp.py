@@ -19,6 +19,7 @@ class LearnedRoutes:
 
     name = "learned"
     spec = "routed:routes=bgp"
+    outside = 0
 
     def requests(self, plan: Plan) -> Mapping[str, Request]:
         assert plan.endpoints is not None
