@@ -52,7 +52,7 @@ def store_point(path: Path, sweep: Sweep, name: str, truth: Truth, **changes: An
     designs = [{"spec": spec, "design": found.name, "params": dict(found.params), "endpoints": ["a", "b"],
                 "facts": facts(mtu={"a": point.scenario.mtu}, underlay_mtu=[point.scenario.mtu])}
                for spec, found in parsed.items()]
-    run = run_json([], sweep.workloads, scenario=asdict(point.scenario), profile=asdict(sweep.profile),
+    run = run_json([], sweep.workloads, scenario=point.scenario.document(), profile=asdict(sweep.profile),
                    nodes=point.scenario.node_count)
     store(path, {**run, "designs": designs, **changes}, taken(sweep, point.values, truth, random.Random(name)))
 
