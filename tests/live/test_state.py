@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +32,7 @@ def counted(plan: Plan) -> Point:
 
 def test_every_law_holds_at_two_sizes() -> None:
     plans = [plan_of(spec, nodes, containers) for spec in SPECS for nodes, containers in ((2, 1), (4, 2))]
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        points = list(pool.map(counted, plans))
+    points = [counted(plan) for plan in plans]  # in turn: neighbors of all labs count against one limit
     assert departures(points) == []
 
 
