@@ -58,10 +58,8 @@ def parse_design(text: str) -> DesignSpec:
             problems.append(f"{name}: '{item}' is no KEY=VALUE of its parameters ({offered})")
         elif key in given:
             problems.append(f"{name}: '{key}' is given twice")
-        elif value in known.unbuilt:
-            problems.append(f"{name}: {key}={value} is not built yet")
         elif not known.has(value):
-            problems.append(f"{name}: {key} takes {'|'.join((known.offered, *known.unbuilt))}, not '{value}'")
+            problems.append(f"{name}: {key} takes {known.offered}, not '{value}'")
         elif not (known.optional and value == known.default):
             params[key] = value
         given.add(key)

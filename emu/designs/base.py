@@ -67,7 +67,7 @@ NOT_FORWARDING = {**QUIET, "net.ipv4.ip_forward": "0"}
 
 @dataclass(frozen=True)
 class Parameter:
-    """The values of a design's parameter, the default first; ``unbuilt`` ones are named but not built yet.
+    """The values of a design's parameter, the default first.
 
     ``numbers``: the smallest and the largest of whole numbers that are values too. ``optional``: with its default value
     it is not in the design's name, nor in results. ``only_with``: a parameter and its value without which this one
@@ -75,7 +75,6 @@ class Parameter:
     """
 
     values: tuple[str, ...]
-    unbuilt: tuple[str, ...] = ()
     numbers: tuple[int, int] | None = None
     optional: bool = False
     only_with: tuple[str, str] | None = None

@@ -34,6 +34,7 @@ from emu.designs.claims import (
 )
 from emu.laws import FDB, FLOWS, LEARNED_FDB, LEARNED_NEIGHBORS, ROUTES, Growth, StateLaw, per_container
 from emu.model import (
+    ANY_MAC,
     BROADCAST_MAC,
     Address,
     Device,
@@ -51,8 +52,6 @@ from emu.packets import ARP_REQUEST, ECHO_REQUEST, UDP
 DEVICE, VNI, PORT = "vxlan0", 1, 4789
 OVERHEAD_BYTES = 50
 """Outer IPv4 20, UDP 8, VXLAN 8 and the inner Ethernet header's 14 (RFC 7348, section 5)."""
-EVERYBODY = "00:00:00:00:00:00"
-"""The MAC of a VXLAN device's default entries (``drivers/net/vxlan/vxlan_core.c``: ``all_zeros_mac``)."""
 
 _VXLAN = "RFC 7348, section 4"
 _LEARNING = "RFC 7348, section 4.1: source MACs are learned with the outer source address"
@@ -103,7 +102,7 @@ class Flat(base.OneWay):
                 Route(scenario.node_cidr, base.UPLINK, source=node.address, congctl=base.CONGESTION_CONTROL),
                 Route(scenario.pod_cidr, base.BRIDGE, source=node.address),
             ),
-            fdb=tuple(FdbEntry(DEVICE, EVERYBODY, other.address) for other in nodes if other is not node),
+            fdb=tuple(FdbEntry(DEVICE, ANY_MAC, other.address) for other in nodes if other is not node),
             sysctls=base.FORWARDING,
         )
 
@@ -266,7 +265,7 @@ def _state(node: Node, plan: Plan, mtu: int) -> tuple[Query, ...]:
             ("bridge", "-j", "fdb", "show", "dev", DEVICE, "state", "permanent"),
             (
                 {"mac": node.vtep_mac, "master": base.BRIDGE},
-                *({"mac": EVERYBODY, "dst": other.address, "flags": ["self"]} for other in others),
+                *({"mac": ANY_MAC, "dst": other.address, "flags": ["self"]} for other in others),
             ),
         ),
         Query(

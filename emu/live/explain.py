@@ -15,6 +15,7 @@ from typing import Any
 from emu.live.lab import Lab
 from emu.live.nftables import TABLE, counted
 from emu.live.process import objects
+from emu.model import ANY_MAC
 from emu.walk.questions import (
     BRIDGE_ENTRY,
     FILTER,
@@ -26,9 +27,6 @@ from emu.walk.questions import (
     TUNNEL_ENTRY,
     Question,
 )
-
-_ANY_MAC = "00:00:00:00:00:00"
-"""The MAC of a tunnel device's default entries."""
 
 
 def explain(lab: Lab, questions: Iterable[Question]) -> dict[Question, str]:
@@ -147,11 +145,11 @@ def _tunnel_entry(lab: Lab, question: Question) -> str:
     entries, _ = _ask(lab, question.machine, "bridge", "-j", "fdb", "show", "dev", device)
     if lab.plan.by_name[question.machine].device(device).kind != "vxlan":
         return ""  # it goes by what the route says
-    far = {wanted: [e["dst"] for e in entries if e["mac"] == wanted and "dst" in e] for wanted in (mac, _ANY_MAC)}
+    far = {wanted: [e["dst"] for e in entries if e["mac"] == wanted and "dst" in e] for wanted in (mac, ANY_MAC)}
     if far[mac]:
         return f"FDB of {device}: {mac} behind {far[mac][0]}"
     unknown = f"{device} has no FDB entry for {mac}"
-    return f"{unknown}: a copy to {', '.join(far[_ANY_MAC])}, its default entries" if far[_ANY_MAC] else unknown
+    return f"{unknown}: a copy to {', '.join(far[ANY_MAC])}, its default entries" if far[ANY_MAC] else unknown
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def sweep(
     node_of: Mapping[str, str],
     pairs: Sequence[Pair],
     most_neighbors: int,
+    copies: int = 0,
     look: Callable[[Iterable[str]], None] = lambda names: None,
 ) -> list[Miss]:
     """Ping every pair until it is answered, again every second; the pairs that got no answer, or one with another TTL
@@ -46,28 +47,40 @@ def sweep(
 
     ``node_of``: the node on which each machine stands, which learns neighbors for it.
     ``most_neighbors``: the machine's limit of ARP entries; about a third of it is used.
+    ``copies``: to how many other nodes each node sends a copy of what one of its containers broadcasts: it learns all
+    of them, and all of them learn it.
     ``look``: called with the machines whose neighbors are about to be forgotten.
     """
-    names = sorted({name for pair in pairs for name in pair[:2]})
+    names = sorted({name for pair in pairs for name in pair[:2]}, key=lambda name: (node_of[name], name))
     sweeper = _Sweeper(spaces, names)
     misses: list[Miss] = []
     try:
-        for batch in batches(names, pairs, most_neighbors // 3 // ENTRIES_PER_EXCHANGE):
+        room = most_neighbors // 3
+        for batch in batches(names, pairs, side_of_batch(names, node_of, room, copies)):
             misses += sweeper.batch(batch, _SHORT_PATIENCE_S if misses else _PATIENCE_S)
             here = {name for pair in batch for name in pair[:2]}
             involved = here | {node_of[name] for name in here}
             look(involved)
-            for name in involved:
+            for name in involved | set(node_of.values()) if copies else involved:
                 spaces[name].flush_neighbors()
     finally:
         sweeper.close()
     return misses
 
 
-def batches(names: Sequence[str], pairs: Sequence[Pair], exchanges: int) -> list[list[Pair]]:
-    """The pairs in batches of at most ``exchanges`` unordered pairs between few machines: blocks of the square of
-    all pairs, so that little has to be forgotten after each."""
-    side = max(2, isqrt(exchanges))
+def side_of_batch(names: Sequence[str], node_of: Mapping[str, str], room: int, copies: int) -> int:
+    """How many machines a batch may have on either side, to make do with ``room`` neighbors; ``names`` are node by
+    node."""
+    side = isqrt(room // ENTRIES_PER_EXCHANGE)
+    if copies:
+        nodes = len({node_of[name] for name in names})
+        side = min(side, max(1, room // (4 * copies)) * len(names) // nodes)
+    return max(2, side)
+
+
+def batches(names: Sequence[str], pairs: Sequence[Pair], side: int) -> list[list[Pair]]:
+    """The pairs in batches between at most ``side`` machines and as many others: blocks of the square of all pairs, so
+    that little has to be forgotten after each."""
     block = {name: index // side for index, name in enumerate(names)}
     found: dict[tuple[int, ...], list[Pair]] = {}
     for pair in pairs:

@@ -16,7 +16,7 @@ from emu.live.namespaces import Namespace
 from emu.live.process import wait_until
 from emu.live.steady import Steadied, Steady
 from emu.live.sweep import Miss, Pair, sweep
-from emu.model import Plan
+from emu.model import ANY_MAC, Plan
 from emu.packets import ARP_REPLY, ETHERTYPE_ARP, arp_request, dissect
 
 DISCARD_PORT = 9
@@ -35,14 +35,18 @@ class Traffic:
 
     def sweep(self, pairs: Sequence[Pair], most_neighbors: int) -> list[Miss]:
         """Ping every pair; those that failed."""
+        return self._sweep(pairs, most_neighbors)
+
+    def _sweep(self, pairs: Sequence[Pair], most_neighbors: int, learned: Learned | None = None) -> list[Miss]:
         node_of = {name: node.name for name, node in self.plan.node_of.items()}
-        return sweep(self.spaces, node_of, pairs, most_neighbors)
+        copies = max(sum(entry.mac == ANY_MAC for entry in machine.fdb) for machine in self.plan.machines)
+        look = learned.look if learned else lambda names: None
+        return sweep(self.spaces, node_of, pairs, most_neighbors, copies, look)
 
     def exchange(self, pairs: Sequence[Pair], most_neighbors: int) -> tuple[list[Miss], dict[str, Counts]]:
         """``sweep``; and what each machine has learned of it."""
-        node_of = {name: node.name for name, node in self.plan.node_of.items()}
         learned = Learned(self.spaces)
-        return sweep(self.spaces, node_of, pairs, most_neighbors, learned.look), learned.counts()
+        return self._sweep(pairs, most_neighbors, learned), learned.counts()
 
     def ask_arp(self, name: str, requests: Sequence[tuple[str, str, str]]) -> None:
         """Put ARP requests (sender address, target address, sender's MAC or nothing for its own) on the wire by a

@@ -29,7 +29,6 @@ def designs(arguments: Arguments) -> int:
                     "values": list(values.values),
                     "numbers": values.numbers,
                     "default": values.default,
-                    "not built yet": list(values.unbuilt),
                 }
                 for key, values in design.parameters.items()
             },
@@ -42,6 +41,5 @@ def designs(arguments: Arguments) -> int:
     for design in all_designs().values():
         print(f"{design.name:<9}{design.summary}")
         for key, values in design.parameters.items():
-            later = f"; not built yet: {', '.join(values.unbuilt)}" if values.unbuilt else ""
-            print(f"         {key}={values.offered}{later}")
+            print(f"         {key}={values.offered}")
     return 0

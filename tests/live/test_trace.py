@@ -236,7 +236,7 @@ def test_a_walk_that_leaves_the_declared_path_fails(tmp_path: Path) -> None:
         (("l2", "ctr-1", "10.0.1.2"), ["SRC and DST are both ctr-1"]),
         (("l2", "ctr-1", "ctr-4", "--request", "gopher"), ["--request takes http|ping"]),
         (("nosuch", "a", "b", "--nodes", "1"), ["--nodes 1", "no design 'nosuch'"]),
-        (("overlay:backend=udp", "a", "b"), ["not built yet"]),
+        (("overlay:backend=pigeon", "a", "b"), ["pigeon"]),
         (("l2", "ctr-1", "ctr-4", "--nodes", "x", "--out", "/proc/nowhere"), ["--nodes takes N", "cannot make"]),
     ],
 )
