@@ -21,11 +21,9 @@ from emu.programs import Process
 
 SWITCH = "switch"
 """The name under which the lab's one Open vSwitch bridge appears among the machines of a path."""
-
 BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
 ANY_MAC = "00:00:00:00:00:00"
-"""The MAC of a VXLAN device's default entries: of what is for everybody, or for a MAC that it does not know, a copy
-goes to each (``all_zeros_mac`` in ``drivers/net/vxlan/vxlan_core.c``)."""
+"""The MAC of a VXLAN device's default entries (``all_zeros_mac`` in ``drivers/net/vxlan/vxlan_core.c``)."""
 INITIAL_TTL = 64
 """The TTL Linux gives a packet it sends (RFC 1700; ``net.ipv4.ip_default_ttl``)."""
 

@@ -91,6 +91,14 @@ def test_a_dead_lab_is_told_as_that(tmp_path: Path) -> None:
         bench_with(tmp_path, FakeLab(hangs, dead=True)).measure(trial_of("ping"), WORKLOADS["ping"])
 
 
+def test_a_figure_of_a_lab_that_is_not_as_planned_is_none(tmp_path: Path) -> None:
+    """Whatever ping printed: what it went through is not what was to be measured."""
+    lab = FakeLab(lambda argv: answering("ping.txt"), changed=["node-a: eth0 has MTU 1400, planned was 1500", "x"])
+    (sample,) = bench_with(tmp_path, lab).measure(trial_of("ping"), WORKLOADS["ping"])
+    assert (sample.ok, sample.value) == (False, None)
+    assert sample.error == "node-a: eth0 has MTU 1400, planned was 1500; x"
+
+
 def test_versions_and_cpu_are_read_tolerantly(tmp_path: Path) -> None:
     said = {
         "ping": "ping from iputils 20221126\nlibcap: yes\n", "wrk": "wrk debian/4.1.0-3+b2 [epoll] Copyright 2012\n",

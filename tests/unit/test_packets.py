@@ -7,7 +7,7 @@ import random
 import pytest
 
 from controllers.wire import checksum
-from emu.packets import arp_request, dissect, echo_request, headers
+from emu.packets import arp_request, dissect, echo_request, headers, sealed_bytes
 
 ECHO = bytes.fromhex("122233445503 aabbccdde101 08004500001c 12344000 3f01 0000 0a000102 0a0003020800 0000 0007 0001")
 VXLAN = (
@@ -132,3 +132,59 @@ def test_damaged_frames_are_dissected_as_far_as_they_go() -> None:
             for _ in range(source.randrange(1, 6)):
                 damaged[source.randrange(len(damaged))] = source.randrange(256)
             dissect(bytes(damaged))
+
+
+OUTER = "122233445503 122233445501 0800 45000060 00010000 40{proto} 0000 c0a80101 c0a80103"
+IN_UDP = OUTER.format(proto="11") + "c001{port:04x} 004c 0000"
+TUNNELLED = {
+    "geneve": (IN_UDP.format(port=6081) + "0000 6558 000001 00", ECHO, {"geneve.vni": 1}),
+    "geneve with options": (IN_UDP.format(port=6081) + "0200 6558 000001 00 0102000100000000", ECHO, {"geneve.vni": 1}),
+    "gre": (OUTER.format(proto="2f") + "0000 0800", ECHO[14:], {"gre.type": 0x0800}),
+    "ipip": (OUTER.format(proto="04"), ECHO[14:], {"ip.proto": 4}),
+    "tinc": (IN_UDP.format(port=655) + "00000007" + 12 * "00" + "0800", ECHO[14:], {"tinc.seq": 7}),
+}
+
+
+@pytest.mark.parametrize("kind", TUNNELLED)
+def test_what_is_in_a_tunnel_is_found_by_the_tunnels_own_format(kind: str) -> None:
+    head, carried, told = TUNNELLED[kind]
+    fields = dissect(bytes.fromhex(head) + carried)
+    assert {name: fields[name] for name in told} == told
+    assert (fields["ip.src"], fields["ip.dst"]) == ("192.168.1.1", "192.168.1.3")
+    inner = {key.removeprefix("inner."): value for key, value in fields.items() if key.startswith("inner.")}
+    expected = {key: value for key, value in dissect(ECHO).items() if key != "len"}
+    if carried != ECHO:
+        expected = {key: value for key, value in expected.items() if not key.startswith("eth.")}
+        inner = {key: value for key, value in inner.items() if not key.startswith("eth.")}
+    assert inner == expected
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        IN_UDP.format(port=6081) + "4000 6558 000001 00",  # a version of Geneve that is none
+        IN_UDP.format(port=6081) + "3f00 6558 000001 00",  # options longer than the frame
+        OUTER.format(proto="2f") + "2000 0800",  # GRE with a key
+        IN_UDP.format(port=655) + "00000007" + 12 * "01" + "0800",  # enciphered by tinc, not a frame of zeros
+    ],
+)
+def test_what_is_in_no_tunnel_of_ours_is_payload(head: str) -> None:
+    found = headers(bytes.fromhex(head) + ECHO[14:])
+    assert found[-1].protocol == "payload"
+    assert not any(header.depth for header in found)
+
+
+def test_a_sealed_packet_is_told_by_its_receiver_and_number() -> None:
+    fields = dissect(bytes.fromhex(IN_UDP.format(port=51820) + "04000000 78563412 0500000000000000") + bytes(48))
+    assert (fields["wg.type"], fields["wg.receiver"], fields["wg.counter"]) == (4, 0x12345678, 5)
+    assert not any(name.startswith("inner.") for name in fields)
+
+
+@pytest.mark.parametrize(("packet", "datagram"), [(28, 72), (32, 72), (33, 88), (48, 88)])
+def test_sealing_fills_packets_up(packet: int, datagram: int) -> None:
+    assert sealed_bytes(packet) == datagram
+
+
+def test_a_packet_without_ethernet_header() -> None:
+    found = headers(ECHO[14:], has_ethernet=False)
+    assert [(header.protocol, header.start) for header in found][:2] == [("ip", 0), ("icmp", 20)]
