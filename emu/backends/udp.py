@@ -61,7 +61,7 @@ class UdpBackend(Plain):
         here = f"{FOLDER}/{_word(node)}"
         earlier = [other for other in others if other.number < node.number]
         lines = ("Mode = router", "Device = /dev/net/tun", "DeviceType = tun", f"Interface = {self.device_name}",
-                 "AddressFamily = ipv4", "GraphDumpFile = /dev/null", f"PrivateKeyFile = {FOLDER}/rsa_key.priv",
+                 "AddressFamily = ipv4", f"PrivateKeyFile = {FOLDER}/rsa_key.priv",
                  *_PLAIN, f"Name = {_word(node)}", *(f"ConnectTo = {_word(other)}" for other in earlier))
         hosts = ((f"{here}/hosts/{_word(member)}", _host(member)) for member in (node, *others))
         files = ((f"{FOLDER}/tinc.conf", "Name = lab\n"), (f"{FOLDER}/hosts/lab", ""),

@@ -293,3 +293,16 @@ for design in all_designs():
     }
     assert len(printed) == 1
     assert len(printed.pop()) > 10_000
+
+
+def test_tincd_is_given_no_file_to_write_outside_of_its_lab() -> None:
+    """What it dumps its graph to, it replaces: a device, too (``graph.c``)."""
+    plan = make_plan(parse_design("overlay:backend=udp"), Scenario())
+    processes = [process for machine in plan.machines for process in machine.processes]
+    assert processes
+    for process in processes:
+        for path, text in process.files:
+            named = {word for line in text.splitlines() if "File" in line or "Device" in line
+                     for word in line.split() if word.startswith("/")}
+            assert path.startswith("/run/emu/")
+            assert all(word.startswith("/run/emu/") or word == "/dev/net/tun" for word in named), named
