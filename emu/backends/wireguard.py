@@ -26,12 +26,13 @@ FOLDER = "/run/emu/wireguard"
 _START = """if ip -d link show dev "$1" | grep -q '^    wireguard'; then wg setconf "$1" "$2" && exec sleep infinity; fi
 mkdir -p /run/wireguard
 mount -t tmpfs none /run/wireguard
-wireguard-go -f "$1" &
-until test -S "/run/wireguard/$1.sock"; do kill -0 $! || exit 1; sleep 0.02; done
-wg setconf "$1" "$2" && ip link set dev "$1" mtu "$3" && wait $!
+{ until test -S "/run/wireguard/$1.sock"; do kill -0 $$ || exit; sleep 0.02; done
+  wg setconf "$1" "$2" && ip link set dev "$1" mtu "$3" || kill $$; } &
+exec wireguard-go -f "$1"
 """
 """The kernel's device takes its configuration at once. wireguard-go is told by a socket that it names after the device,
-so that each has a /run/wireguard of its own; it sets another MTU when it starts."""
+so that each has a /run/wireguard of its own; it sets another MTU when it starts. It takes the shell's place, so that
+its CPU time is the started process's."""
 
 
 OVERHEAD_BYTES, FLANNEL_OVERHEAD_BYTES = 60, 80

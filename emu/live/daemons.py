@@ -30,6 +30,11 @@ class Daemons:
                                        start_new_session=True)
         self._started.append((machine, (process.needs or process.argv)[0], started, log))
 
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of those that run."""
+        return [process.pid for _, _, process, _ in self._started if process.poll() is None]
+
     def ended(self, machine: str) -> list[str]:
         """Those of one machine that have ended, with what they said last."""
         found = []

@@ -300,7 +300,7 @@ class Service(Traffic):
         processes = {"switch": self.vswitch.pid, "controller": self.controller.pid}
         servers = [pid for pid, (process, _) in self.spawned.items() if process.poll() is None]
         sent_bytes = sum(self.spaces[node.name].sent_bytes("eth0") for node in self.plan.underlay)
-        return usage.take(processes, servers, sent_bytes)
+        return usage.take(processes, servers, sent_bytes, self.daemons.pids)
 
     def _link_end(self, name: str, device: str) -> list[str]:
         """Qdiscs and egress filters of a device, as tc prints them."""

@@ -24,7 +24,8 @@ _CPUCLOCK_SCHED = 2  # include/linux/posix-timers.h: a process's clock is (~pid 
 class LabUsage:
     """A snapshot of what a lab has used so far. What could not be read is absent.
 
-    ``cpu_ns``: ``client`` (commands that have ended), ``switch``, ``controller`` and ``softirq`` (the machine's).
+    ``cpu_ns``: ``client`` (commands that have ended), ``switch`` (with the programs of the plan: those of
+    tunnels carry packets as it does), ``controller`` and ``softirq`` (the machine's).
     ``servers_ns``: process number -> CPU time. ``memory_bytes``: resident, of ``switch`` and ``controller``.
     ``sent_bytes``: what all nodes together have sent on the underlay. ``softirq_apart``: whether this kernel keeps
     softirq time out of the processes it interrupts; ``None``: not known.
@@ -37,9 +38,13 @@ class LabUsage:
     softirq_apart: bool | None
 
 
-def take(processes: Mapping[str, int], servers: Iterable[int], sent_bytes: int) -> LabUsage:
-    """A snapshot of ``processes`` (part -> process number), of ``servers``, and of the calling process's children."""
+def take(processes: Mapping[str, int], servers: Iterable[int], sent_bytes: int,
+         programs: Iterable[int] = ()) -> LabUsage:
+    """A snapshot of ``processes`` (part -> process number), of ``servers``, of the calling process's children, and of
+    ``programs``, whose time counts with the switch's."""
     cpu_ns = {part: spent for part, pid in processes.items() if (spent := _cpu_ns(pid)) is not None}
+    if "switch" in cpu_ns:
+        cpu_ns["switch"] += sum(_cpu_ns(pid) or 0 for pid in programs)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_ns["client"] = round((children.ru_utime + children.ru_stime) * 1e9)
     softirq_ns = _softirq_ns(Path("/proc/stat"))

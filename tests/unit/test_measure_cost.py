@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from emu.live import usage
+from emu.live.process import wait_until
 from emu.live.usage import LabUsage, softirq_apart
 from emu.measure.blocks import Trial
 from emu.measure.cost import costs
@@ -75,6 +78,19 @@ def test_a_process_s_clock_is_its_own_and_one_that_is_gone_has_none() -> None:
     assert "controller" not in after.cpu_ns
     assert after.servers_ns == {}
     assert before.memory_bytes["switch"] > 1 << 20
+
+
+def test_what_carries_packets_beside_the_switch_counts_with_it() -> None:
+    """tincd and wireguard-go do the work that is a kernel's elsewhere."""
+    with subprocess.Popen([sys.executable, "-c", "import time\nwhile time.process_time() < 0.05: pass\ninput()"],
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as program:
+        def has_worked() -> bool:
+            return usage.take({}, [program.pid], 0).servers_ns.get(program.pid, 0) > 50_000_000
+
+        wait_until("it has worked", has_worked)
+        alone = usage.take({"switch": os.getpid()}, [], 0).cpu_ns["switch"]
+        assert usage.take({"switch": os.getpid()}, [], 0, [program.pid]).cpu_ns["switch"] - alone > 50_000_000
+        program.communicate(b"\n")
 
 
 def test_a_trial_has_its_costs_and_warm_up_is_not_in_them(tmp_path: Path) -> None:
