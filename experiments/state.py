@@ -58,6 +58,8 @@ def arguments() -> tuple[argparse.Namespace, list[Plan], Path]:
             for plan in plans_for(designs, scenario, mistakes):
                 some = len(plan.nodes[0].containers)  # a design without containers is measured once
                 plans.setdefault((plan.spec, nodes, some), plan)
+                if plan.others:
+                    mistakes.append(f"{plan.spec}: laws are those of clusters without machines outside")
             problems += [mistake for mistake in mistakes if mistake not in problems]
     out = new_folder(options.out, "state", problems)
     if problems:
