@@ -13,10 +13,11 @@ that very run.
     sudo experiments/when_overlay.py --profile quick --nodes 8 --containers 2
 """
 
+import _environment  # isort: skip  (first: it re-executes this in the environment that ./run made)
 
 import sys
 
 from emu.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["when-overlay", *sys.argv[1:]]))
+    _environment.run(lambda: main(["when-overlay", *sys.argv[1:]]))

@@ -14,7 +14,7 @@ import pytest
 
 from emu import Lab
 from emu.errors import LabError
-from tests.live.machine import Snapshot, assert_nothing_left, emu, emu_alone, emu_command, wait_for
+from tests.live.machine import CHECKOUT, Snapshot, assert_nothing_left, emu, emu_alone, emu_command, wait_for
 
 pytestmark = pytest.mark.live
 
@@ -205,3 +205,13 @@ def test_two_openings_end_in_any_order() -> None:
     assert two["node-a"].run(["ping", "-c1", "192.168.1.3"]).returncode == 0
     two.__exit__(None, None, None)
     wait_for("both to be gone", lambda: not before.leftovers())
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (CHECKOUT / "experiments").glob("[!_]*.py")))
+def test_every_experiment_runs_by_its_own_name(script: str) -> None:
+    """With whatever python3 the machine has: it finds the environment that ``./run`` made."""
+    env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PATH")}
+    done = subprocess.run([CHECKOUT / "experiments" / script, "--help"], capture_output=True, text=True, check=False,
+                          env={**env, "PATH": "/usr/bin:/bin"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
