@@ -88,8 +88,8 @@ def bystanders() -> None:
     run("ip", "link", "add", "their-eth0", "type", "veth", "peer", "name", "eth0", "netns", "theirs")
     run("ovs-vsctl", "add-br", "their-br", "--", "set", "Bridge", "their-br", "datapath_type=netdev",
         "--", "add-port", "their-br", "their-eth0")
-    subprocess.Popen(["ip", "netns", "exec", "theirs", "sleep", "3600"])
-    wait_until("somebody to be there", lambda: run("ip", "netns", "pids", "theirs"))
+    somebody = Path(f"/proc/{subprocess.Popen(['ip', 'netns', 'exec', 'theirs', 'sleep', '3600']).pid}/cmdline")
+    wait_until("somebody to be there, and no longer called ip", lambda: somebody.read_text().startswith("sleep\0"))
 
 
 def pingall(design: str, scenario: str, src: str, dst: str) -> dict[str, Any]:
