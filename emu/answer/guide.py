@@ -14,6 +14,7 @@ from emu.backends import DEFAULT
 
 _OUTSIDE = f"overlay:backend={DEFAULT},outside="
 _DEFAULT = f"{_OUTSIDE}none"
+_ROUTED = "routed:routes=static"
 _PER_BYTE = "cpu_per_byte"
 
 
@@ -106,9 +107,9 @@ def _plain(writer: _Writer) -> None:
     writer.say("So where all nodes are on one segment, plain routes (hostgw) do without an overlay: packets of ", "{p}",
                " bytes, and each node holds ", "{e}", " entries.", p="packet/hostgw", e="held/node/hostgw")
     for metric, noun in (("throughput", "TCP throughput"), ("rate", "request rate")):
-        writer.share(f"inside/{metric}/routed/{_DEFAULT}", "routed", noun, "the overlay's")
+        writer.share(f"inside/{metric}/{_ROUTED}/{_DEFAULT}", "routed", noun, "the overlay's")
     writer.say("A routed network asks more of what is between nodes: ", "{r}", " flows of the switch for pods' routes, "
-               "against ", "{o}", " under the overlay, where it knows nodes only.", r="flows/routed:routes=static",
+               "against ", "{o}", " under the overlay, where it knows nodes only.", r=f"flows/{_ROUTED}",
                o=f"flows/{_DEFAULT}")
     writer.say("Where you can change nothing between your nodes, an overlay is what is left: it reaches pods with ",
                "{t}", " of bare's TCP throughput and ", "{r}", " of its request rate.",
