@@ -227,8 +227,9 @@ class Lab:
 
     def _pairs(self) -> list[Pair]:
         names = [machine.name for machine in self.plan.machines]
-        ways = {(a, b): self.round_trips(a, b) for a in names for b in names if a != b}
-        return [(a, b, self.plan.address(b), trips[0][1][-1].ttl) for (a, b), trips in ways.items() if trips]
+        round_trips = parse_design(self.plan.design).design.round_trips
+        return [(a, b, self.plan.address(b), trips[0][1][-1].ttl)
+                for a in names for b in names if a != b and (trips := round_trips(self.plan, a, b))]
 
     def census(self) -> dict[str, Counts]:
         """How many entries of each kind (``emu.laws``) were put into each machine, and where the switch is."""
