@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from emu.designs.outside import bridge_machines
 from emu.errors import LabError, UsageError
 from emu.live.lab import Lab
 from emu.live.process import wait_until
@@ -36,7 +37,7 @@ class Bridges:
 
     def __init__(self, lab: Lab) -> None:
         """``UsageError`` where the lab has none."""
-        self.names = tuple(other.name for other in lab.plan.others if lab.plan.by_name[other.name].kind == "bridge")
+        self.names = tuple(machine.name for machine in bridge_machines(lab.plan))
         if not self.names:
             raise UsageError(f"{lab.plan.spec} has no bridge machine: outside=bridge does")
         self._lab = lab

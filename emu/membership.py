@@ -7,6 +7,7 @@ those for all others.
 
 from __future__ import annotations
 
+from emu.designs.outside import members
 from emu.errors import UsageError
 from emu.live.entries import Entries
 from emu.live.lab import Lab
@@ -30,9 +31,9 @@ def entries_about(lab: Lab, name: str) -> list[Entries]:
     node = next((node for node in plan.nodes if node.name == name), None)
     if node is None:
         raise UsageError(f"{plan.spec} has no node '{name}'")
-    members = [other for other in plan.underlay if other.pod_subnet]
-    found = [_about(plan.by_name[other.name], node) for other in members if other is not node]
-    found += [_about(plan.by_name[name], other) for other in members if other is not node]
+    others = [other for other in members(plan) if other is not node]
+    found = [_about(plan.by_name[other.name], node) for other in others]
+    found += [_about(plan.by_name[name], other) for other in others]
     if not all(entries.routes for entries in found):
         raise UsageError(f"{plan.spec}: nodes hold no routes for each other, so that none can leave")
     return found

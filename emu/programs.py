@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -29,3 +30,8 @@ class Process:
     ready: tuple[Ready, ...] = ()
     peers: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+
+
+def symbol(name: str) -> str:
+    """A machine's name where a program's configuration takes letters, digits and underscores only."""
+    return re.sub(r"\W", "_", name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from emu.flannel import Flannel
 from emu.laws import Amounts
 from emu.model import INITIAL_TTL, Address, Device, FdbEntry, Neighbor, Node, Route, Scenario
 from emu.packets import ETHERTYPE_IPV4
-from emu.programs import Process
+from emu.programs import Process, Ready
 
 UNDERLAY = "eth0"
 
@@ -123,6 +123,11 @@ def outer_header(node_a: Node, node_b: Node, protocol: int, **more: object) -> d
     }
 
 
+def answering(addresses: Iterable[str]) -> tuple[Ready, ...]:
+    """What tells that a tunnel works: each of these answers a ping."""
+    return tuple(Ready(("ping", "-n", "-c", "1", "-W", "1", address), (" 0% packet loss",)) for address in addresses)
+
+
 def link_query(node: Node, device: str, mtu: int, address: str | None = None, **info: Any) -> Query:
     """What ``ip`` tells of a tunnel device: its MTU, its MAC where it has one, and what its kind tells."""
     link: dict[str, Any] = {"mtu": mtu, **({"address": address} if address else {})}
@@ -134,6 +139,12 @@ def address_query(node: Node, device: str, address: str, prefix_length: int = 32
     """The one address of a device."""
     found = {"addr_info": [{"local": address, "prefixlen": prefix_length, "scope": "global"}]}
     return Query(node.name, ("ip", "-j", "-4", "address", "show", "dev", device), (found,))
+
+
+def neighbors_query(node: Node, device: str, others: Iterable[Node]) -> Query:
+    """The neighbors of a device, all written: the tunnel devices of these machines."""
+    entries = ({"dst": o.vtep_address, "lladdr": o.vtep_mac, "state": ["PERMANENT"]} for o in others)
+    return Query(node.name, ("ip", "-j", "neigh", "show", "dev", device), tuple(entries))
 
 
 def routes_query(node: Node, device: str, routes: Sequence[Mapping[str, Any]]) -> Query:

@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
+from emu.backends.base import (
+    UNDERLAY,
+    Backend,
+    Peer,
+    Plain,
+    address_query,
+    link_query,
+    neighbors_query,
+    outer_header,
+    routes_query,
+)
 from emu.claims import Query
 from emu.laws import NEIGHBORS, ROUTES, Amounts, Growth
 from emu.model import Device, Encap, Neighbor, Node, Route, Scenario, Tunnel
@@ -52,11 +62,7 @@ class GeneveBackend(Plain):
         return (
             link_query(node, device, scenario.mtu - self.overhead_bytes, node.vtep_mac, info_kind="geneve"),
             address_query(node, device, node.vtep_address),
-            Query(
-                node.name,
-                ("ip", "-j", "neigh", "show", "dev", device),
-                tuple({"dst": o.vtep_address, "lladdr": o.vtep_mac, "state": ["PERMANENT"]} for o in others),
-            ),
+            neighbors_query(node, device, others),
             routes_query(node, device, [
                 {"dst": o.pod_subnet, "gateway": o.vtep_address, "encap": "ip", "dst.2": o.address} for o in others]),
         )

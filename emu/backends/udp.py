@@ -13,16 +13,25 @@ Entries per node: 1 route in the kernel, whatever the number of nodes; the progr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 
-from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
+from emu.backends.base import (
+    UNDERLAY,
+    Backend,
+    Peer,
+    Plain,
+    address_query,
+    answering,
+    link_query,
+    outer_header,
+    routes_query,
+)
 from emu.claims import Query
 from emu.laws import ROUTES, Amounts, Growth
 from emu.model import Address, Device, Node, Route, Scenario, Tunnel
 from emu.packets import TINC_PORT, UDP
-from emu.programs import Process, Ready
+from emu.programs import Process, symbol
 
 FOLDER = "/run/emu/tinc"
 """Of each lab its own, like all of its /run. All daemons share one key, made when the first of them starts."""
@@ -58,17 +67,16 @@ class UdpBackend(Plain):
         return Peer()
 
     def processes(self, node: Node, others: Sequence[Node], scenario: Scenario, mtu: int) -> tuple[Process, ...]:
-        here = f"{FOLDER}/{_word(node)}"
+        here = f"{FOLDER}/{symbol(node.name)}"
         earlier = [other for other in others if other.number < node.number]
         lines = ("Mode = router", "Device = /dev/net/tun", "DeviceType = tun", f"Interface = {self.device_name}",
                  "AddressFamily = ipv4", f"PrivateKeyFile = {FOLDER}/rsa_key.priv",
-                 *_PLAIN, f"Name = {_word(node)}", *(f"ConnectTo = {_word(other)}" for other in earlier))
-        hosts = ((f"{here}/hosts/{_word(member)}", _host(member)) for member in (node, *others))
+                 *_PLAIN, f"Name = {symbol(node.name)}", *(f"ConnectTo = {symbol(other.name)}" for other in earlier))
+        hosts = ((f"{here}/hosts/{symbol(member.name)}", _host(member)) for member in (node, *others))
         files = ((f"{FOLDER}/tinc.conf", "Name = lab\n"), (f"{FOLDER}/hosts/lab", ""),
                  (f"{here}/tinc.conf", "\n".join(lines) + "\n"), *hosts)
-        pings = tuple(
-            Ready(("ping", "-n", "-c", "1", "-W", "1", _last_address(other)), (" 0% packet loss",)) for other in others)
-        return (Process(f"tinc-{node.name}", ("sh", "-c", _START, "sh", FOLDER, here), files, ready=pings,
+        return (Process(f"tinc-{node.name}", ("sh", "-c", _START, "sh", FOLDER, here), files,
+                        ready=answering(map(_last_address, others)),
                         peers=tuple(other.address for other in others), needs=("tincd",)),)
 
     def outer(self, node_a: Node, node_b: Node) -> Mapping[str, object]:
@@ -89,11 +97,6 @@ _PLAIN = ("Cipher = none", "Digest = none", "Compression = 0", "PMTUDiscovery = 
 def _last_address(node: Node) -> str:
     """The last but one of a pod subnet: 10.0.1.254, as on the slides."""
     return str(IPv4Network(node.pod_subnet)[-2])
-
-
-def _word(node: Node) -> str:
-    """A name as tinc takes it."""
-    return re.sub(r"\W", "_", node.name)
 
 
 def _host(member: Node) -> str:

@@ -12,7 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
+from emu.backends.base import (
+    UNDERLAY,
+    Backend,
+    Peer,
+    Plain,
+    address_query,
+    link_query,
+    neighbors_query,
+    outer_header,
+    routes_query,
+)
 from emu.claims import Query
 from emu.flannel import Flannel
 from emu.laws import FDB, NEIGHBORS, ROUTES, Amounts, Growth
@@ -70,11 +80,7 @@ class VxlanBackend(Plain):
             link_query(node, device, scenario.mtu - self.overhead_bytes, node.vtep_mac, info_kind="vxlan",
                        info_data=vxlan),
             address_query(node, device, node.vtep_address),
-            Query(
-                node.name,
-                ("ip", "-j", "neigh", "show", "dev", device),
-                tuple({"dst": o.vtep_address, "lladdr": o.vtep_mac, "state": ["PERMANENT"]} for o in others),
-            ),
+            neighbors_query(node, device, others),
             Query(
                 node.name,
                 ("bridge", "-j", "fdb", "show", "dev", device),

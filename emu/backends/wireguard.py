@@ -13,14 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emu.backends.base import UNDERLAY, Backend, Peer, Plain, address_query, link_query, outer_header, routes_query
+from emu.backends.base import (
+    UNDERLAY,
+    Backend,
+    Peer,
+    Plain,
+    address_query,
+    answering,
+    link_query,
+    outer_header,
+    routes_query,
+)
 from emu.claims import Query
 from emu.flannel import Flannel
 from emu.keys import pair
 from emu.laws import ROUTES, Amounts, Growth
 from emu.model import Device, Node, Route, Scenario, Tunnel, host_route
 from emu.packets import UDP, WIREGUARD_DATA, WIREGUARD_PORT
-from emu.programs import Process, Ready
+from emu.programs import Process
 
 FOLDER = "/run/emu/wireguard"
 _START = """if ip -d link show dev "$1" | grep -q '^    wireguard'; then wg setconf "$1" "$2" && exec sleep infinity; fi
@@ -75,9 +85,8 @@ class WireguardBackend(Plain):
                         f"AllowedIPs = {other.pod_subnet}, {host_route(other.address)}\n" for other in others)
         config = f"[Interface]\nPrivateKey = {private}\nListenPort = {WIREGUARD_PORT}\n{peers}"
         argv = ("unshare", "--mount", "sh", "-c", _START, "sh", self.device_name, path, str(mtu))
-        pings = tuple(
-            Ready(("ping", "-n", "-c", "1", "-W", "1", other.vtep_address), (" 0% packet loss",)) for other in others)
-        return (Process(f"wireguard-{node.name}", argv, ((path, config),), ready=pings, needs=("wg",)),)
+        ready = answering(other.vtep_address for other in others)
+        return (Process(f"wireguard-{node.name}", argv, ((path, config),), ready=ready, needs=("wg",)),)
 
     def outer(self, node_a: Node, node_b: Node) -> Mapping[str, object]:
         return outer_header(node_a, node_b, UDP, udp_dport=WIREGUARD_PORT, wg_type=WIREGUARD_DATA)

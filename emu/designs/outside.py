@@ -13,7 +13,7 @@ flannel masquerades (``snat=on``), what has come by a bridge machine returns by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from emu.claims import Claim, Datagrams, KernelState, Ordered, Ping, Prints, Query, Seen, Unseen
 from emu.designs import base
@@ -44,6 +44,21 @@ _FLOWS_A_BRIDGE = 64
 
 _HASH_PORTS = {"net.ipv4.fib_multipath_hash_policy": "1"}
 """Equal routes are chosen among by addresses and ports (ip-sysctl.rst), so that each connection has its own."""
+
+
+def masquerades(params: Mapping[str, str]) -> bool:
+    """Whether the machines that the overlay runs on masquerade."""
+    return params.get("snat") == "on"
+
+
+def members(plan: Plan) -> tuple[Node, ...]:
+    """Every machine that the overlay runs on, and so has a pod subnet."""
+    return tuple(machine for machine in plan.underlay if machine.pod_subnet)
+
+
+def bridge_machines(plan: Plan) -> tuple[Node, ...]:
+    """The machines between the overlay and the network it lies over."""
+    return tuple(other for other in plan.others if plan.by_name[other.name].kind == "bridge")
 
 
 def masquerading(scenario: Scenario, member: Node) -> tuple[NatRule, ...]:
@@ -113,12 +128,12 @@ def outside_claims(plan: Plan, design: base.Design, tunnel: str) -> tuple[Claim,
     if not trips:
         return _unreachable(plan, outside, pod)
     probe = Ping(outside.name, pod)
-    bridges = tuple(other for other in plan.others if plan.by_name[other.name].kind == "bridge")
+    bridges = bridge_machines(plan)
     hops = path_claims(plan, probe, *trips[0], _DECK, prefix="outside-") if len(trips) == 1 else []
     arrives = Claim(
         "outside-source",
         f"{pod} is spoken to from {_source(plan, outside, bridges)[1]}",
-        _MASQUERADE if plan.params.get("snat") == "on" else _DECK,
+        _MASQUERADE if masquerades(plan.params) else _DECK,
         _arrives(plan, probe, _source(plan, outside, bridges)[0]),
     )
     return (
@@ -134,7 +149,7 @@ def _source(plan: Plan, outside: Node, bridges: tuple[Node, ...]) -> tuple[str |
     if plan.params["outside"] == CLIENT:
         own = tunnel_address(plan, outside.name)
         return own, f"{outside.name}'s address in the overlay, {own}"
-    if bridges and plan.params.get("snat") == "on":
+    if bridges and masquerades(plan.params):
         all_own = [tunnel_address(plan, bridge.name) for bridge in bridges]
         only = all_own[0] if len(all_own) == 1 else None
         return only, f"a bridge machine's address in the overlay: {_listed(all_own)}"
@@ -142,7 +157,8 @@ def _source(plan: Plan, outside: Node, bridges: tuple[Node, ...]) -> tuple[str |
 
 
 def tunnel_address(plan: Plan, name: str) -> str:
-    """The address of a machine's overlay device."""
+    """The address of a machine's overlay device, which its own packets have inside the tunnel, and those that it
+    masquerades: the kernel takes that of the device they leave by."""
     machine = plan.by_name[name]
     return next(address.address for address in machine.addresses if machine.device(address.device).tunnel)
 
@@ -160,7 +176,7 @@ def _unreachable(plan: Plan, outside: Node, pod: str) -> tuple[Claim, ...]:
     """It asks the segment, everybody hears it, and nobody answers."""
     probe, target = Ping(outside.name, pod), plan.address(pod)
     asks = {"arp.op": ARP_REQUEST, "arp.tpa": target, "arp.spa": outside.address}
-    heard = tuple(point for point in bystanders(plan))
+    heard = bystanders(plan)
     points = (f"{outside.name}:eth0", *heard)
     return (
         Claim(
@@ -201,9 +217,8 @@ def _masquerading_claims(plan: Plan) -> tuple[Claim, ...]:
         return ()
     pod, outside = plan.endpoints[0], plan.others[0]
     probe, node = Ping(pod, outside.name), plan.node_of[pod]
-    masquerades = plan.params.get("snat") == "on"
-    source = node.address if masquerades else plan.address(pod)
-    whose = f"its node's address, {source}" if masquerades else f"its own address, {source}"
+    source = node.address if masquerades(plan.params) else plan.address(pod)
+    whose = f"its node's address, {source}" if masquerades(plan.params) else f"its own address, {source}"
     where = {"dir": "in", "icmp.type": ECHO_REQUEST, "ip.dst": outside.address}
     return (
         Claim(
@@ -238,7 +253,7 @@ def _bridge_claims(plan: Plan, outside: Node, pod: str, bridges: tuple[Node, ...
         ),
     )
     return (
-        *(back if plan.params.get("snat") != "on" else ()),
+        *(() if masquerades(plan.params) else back),
         Claim(
             "outside-routes",
             f"{outside.name} has one route to all pods, by {_listed(b.name for b in bridges)}, learned by BGP",

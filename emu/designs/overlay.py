@@ -25,8 +25,11 @@ from emu.designs.outside import (
     NONE,
     ROUTE,
     WAYS,
+    bridge_machines,
     masquerade_claims,
+    masquerades,
     masquerading,
+    members,
     outside_claims,
     segment_routes,
     stranger,
@@ -59,37 +62,37 @@ class Overlay:
         if way != NONE and (scenario.kube_nodes or not backend.tunnels):
             what = "--kube-nodes" if scenario.kube_nodes else "DirectRouting"
             raise UsageError(f"overlay: outside={way} does not go with {what}")
-        if backend.only_own and way == BRIDGE and params.get("snat") != "on":
+        if backend.only_own and way == BRIDGE and not masquerades(params):
             raise UsageError(f"overlay: outside=bridge with backend={backend.name} takes snat=on: a peer's packets are"
                              " taken only from its own addresses, not from those of its clients")
         if way != NONE and not scenario.outside:
             scenario = replace(scenario, outside=1)
         nodes = base.nodes_for(scenario)
         outside, bridges = others_of(scenario, int(params.get("bridges", way == BRIDGE)), have_leases=way == CLIENT)
-        members = (*nodes, *(outside if way == CLIENT else ()), *bridges)
+        joined = (*nodes, *(outside if way == CLIENT else ()), *bridges)
         machines: list[Machine] = []
         for node in nodes:
-            machines.append(self._node(node, members, backend, scenario))
+            machines.append(self._node(node, joined, backend, scenario))
             machines.extend(base.container_machines(node, scenario.mtu - backend.overhead_bytes, None))
         for bridge in bridges:
             announces = (SPEAKER.on_bridge(bridge, outside, scenario.pod_cidr, backend.device_name),)
-            joined = self._joined(bridge, members, backend, scenario)
-            programs = (*joined.processes, *announces)
-            machines.append(replace(joined, kind="bridge", sysctls=base.FORWARDING, processes=programs))
+            machine = self._joined(bridge, joined, backend, scenario)
+            programs = (*machine.processes, *announces)
+            machines.append(replace(machine, kind="bridge", sysctls=base.FORWARDING, processes=programs))
         for me in outside:
-            machines.append(self._joined(me, members, backend, scenario) if way == CLIENT
+            machines.append(self._joined(me, joined, backend, scenario) if way == CLIENT
                             else stranger(me, nodes if way == ROUTE else (), bridges, scenario))
-        if params.get("snat") == "on":
-            rules = {member.name: masquerading(scenario, member) for member in members}
+        if masquerades(params):
+            rules = {member.name: masquerading(scenario, member) for member in joined}
             machines = [replace(machine, nat=rules.get(machine.name, ())) for machine in machines]
         others = (*outside, *bridges)
         stations = tuple(Station(n.name, n.mac, n.number) for n in (*nodes, *others))
         control = Control(("l2_switch",), 1, stations)
         return base.assemble(self, scenario, params, nodes, machines, control, others=others)
 
-    def _node(self, node: Node, members: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
-        mtu = scenario.mtu - backend.overhead_bytes
-        peers = [backend.peer(node, other) for other in members if other is not node]
+    def _node(self, node: Node, joined: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
+        mtu, others = scenario.mtu - backend.overhead_bytes, [other for other in joined if other is not node]
+        peers = [backend.peer(node, other) for other in others]
         machine = base.node_with_pods(
             node,
             devices=(
@@ -106,7 +109,7 @@ class Overlay:
                 *backend.routes(node, scenario),
                 *(route for peer in peers for route in peer.routes),
             ),
-            processes=backend.processes(node, [other for other in members if other is not node], scenario, mtu),
+            processes=backend.processes(node, others, scenario, mtu),
         )
         return replace(
             machine,
@@ -114,10 +117,10 @@ class Overlay:
             fdb=tuple(entry for peer in peers for entry in peer.fdb),
         )
 
-    def _joined(self, me: Node, members: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
+    def _joined(self, me: Node, joined: tuple[Node, ...], backend: Backend, scenario: Scenario) -> Machine:
         """A machine without pods that the overlay runs on: a client."""
-        peers = [backend.peer(me, other) for other in members if other is not me]
-        mtu, others = scenario.mtu - backend.overhead_bytes, [other for other in members if other is not me]
+        mtu, others = scenario.mtu - backend.overhead_bytes, [other for other in joined if other is not me]
+        peers = [backend.peer(me, other) for other in others]
         to_pods = (*backend.routes(me, scenario), *(route for peer in peers for route in peer.routes))
         return Machine(
             name=me.name,
@@ -154,7 +157,6 @@ class Overlay:
     def claims(self, plan: Plan) -> tuple[Claim, ...]:
         backend = backend_of(plan.params["backend"], plan.scenario)
         mtu = plan.scenario.mtu - backend.overhead_bytes
-        members = _members(plan)
         state = Claim(
             "tunnel-state",
             f"{backend.device_name}, its address, neighbors, FDB entries and routes are as {backend.name} has them, and"
@@ -163,8 +165,8 @@ class Overlay:
             KernelState(
                 tuple(
                     query
-                    for member in members
-                    for query in backend.state(member, [o for o in members if o is not member], plan.scenario)
+                    for member in members(plan)
+                    for query in backend.state(member, [o for o in members(plan) if o is not member], plan.scenario)
                 )
             ),
         )
@@ -217,11 +219,6 @@ def _underlay_claims(plan: Plan, probe: Ping) -> tuple[Claim, ...]:
     )
 
 
-def _members(plan: Plan) -> tuple[Node, ...]:
-    """Every machine that the overlay runs on."""
-    return (*plan.nodes, *(other for other in plan.others if other.pod_subnet))
-
-
 def _ways(plan: Plan, src: str, dst: str, is_answer: bool = False) -> Iterator[tuple[tuple[Hop, ...], Node | None]]:
     """Every way from one machine to another, and the bridge machine that it goes by, if any. An answer comes from the
     address that was asked, and is not masqueraded."""
@@ -230,20 +227,20 @@ def _ways(plan: Plan, src: str, dst: str, is_answer: bool = False) -> Iterator[t
     if a is b:
         yield base.local_path(plan, src, dst, a.bridge_mac), None
         return
-    path, masqueraded = _started(a, source, b.mac), _masquerades(plan) and not is_answer
+    path, masqueraded = _started(a, source, b.mac), masquerades(plan.params) and not is_answer
     if not target:  # a machine's own address needs no tunnel
         path.ip_src = a.address if source and masqueraded else ""
         yield tuple(path.over_switch(plan, a, b).hops), None
-    elif a in _members(plan):
+    elif a in members(plan):
         if not source and not is_answer and _tunnels(plan):
-            path.ip_src = _speaks_from(plan, a)
+            path.ip_src = tunnel_address(plan, a.name)
         yield tuple(_handed_over(_tunnelled(path, plan, a, b), b, target).hops), None
     elif plan.params["outside"] == ROUTE:
         yield tuple(_handed_over(path.over_switch(plan, a, b), b, target).hops), None
     else:
-        for bridge in _bridges(plan):
+        for bridge in bridge_machines(plan):
             path = base.Path(a.mac, bridge.mac).over_switch(plan, a, bridge).routed("", "")
-            path.ip_src = _speaks_from(plan, bridge) if masqueraded else ""
+            path.ip_src = tunnel_address(plan, bridge.name) if masqueraded else ""
             yield tuple(_handed_over(_tunnelled(path, plan, bridge, b), b, target).hops), bridge
 
 
@@ -251,17 +248,17 @@ def _answer(plan: Plan, src: str, dst: str, bridge: Node | None) -> tuple[Hop, .
     """The way of the answer to what ``src`` has sent to ``dst`` by ``bridge``; nothing where there is none."""
     a, b = plan.node_of[src], plan.node_of[dst]
     source, target = plan.container_of.get(src), plan.container_of.get(dst)
-    masquerades = _masquerades(plan)
-    spoke = bridge if masquerades else None  # who speaks to the pod from an address in the overlay, if anybody does
-    if target and not source and a is not b and a in _members(plan) and _tunnels(plan):
+    # Who speaks to the pod from an address in the overlay, if anybody does.
+    spoke = bridge if masquerades(plan.params) else None
+    if target and not source and a is not b and a in members(plan) and _tunnels(plan):
         spoke = a
     if spoke and target:
-        path = _tunnelled(_started(b, target, "", _speaks_from(plan, spoke)), plan, b, spoke)
+        path = _tunnelled(_started(b, target, "", tunnel_address(plan, spoke.name)), plan, b, spoke)
         if spoke is a:
             return tuple(path.hops)
         path.routed(spoke.mac, a.mac).ip_dst = ""  # who had it masqueraded knows whose it is
         return tuple(path.over_switch(plan, spoke, a).hops)
-    if a is not b and source and not target and masquerades:  # to the node's address
+    if a is not b and source and not target and masquerades(plan.params):  # to the node's address
         path = base.Path(b.mac, a.mac, ip_dst=a.address).over_switch(plan, b, a)
         path.ip_dst = ""
         return tuple(_handed_over(path, a, source).hops)
@@ -270,20 +267,6 @@ def _answer(plan: Plan, src: str, dst: str, bridge: Node | None) -> tuple[Hop, .
 
 def _tunnels(plan: Plan) -> bool:
     return backend_of(plan.params["backend"], plan.scenario).tunnels
-
-
-def _masquerades(plan: Plan) -> bool:
-    return plan.params.get("snat") == "on"
-
-
-def _speaks_from(plan: Plan, member: Node) -> str:
-    """The address that a machine's own packets, and those that it masquerades, have inside the tunnel: the kernel takes
-    that of the device they leave by."""
-    return tunnel_address(plan, member.name)
-
-
-def _bridges(plan: Plan) -> tuple[Node, ...]:
-    return tuple(other for other in plan.others if plan.by_name[other.name].kind == "bridge")
 
 
 def _started(a: Node, source: Container | None, next_mac: str, ip_dst: str = "") -> base.Path:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from emu.model import Node
-from emu.programs import Process, Ready
+from emu.programs import Process, Ready, symbol
 from emu.speakers.base import BFD_INTERVAL_MS, BFD_MULTIPLIER, FOLDER, GATEWAY_AS, KEEPALIVES, Order, Timers, as_number
 
 GATEWAY, SESSION = "gateway", "to_gateway"
@@ -47,10 +46,6 @@ protocol bgp {SESSION} {{
     def on_gateway(self, address: str, device: str, nodes: Sequence[Node], node_cidr: str, timers: Timers) -> Process:
         """The daemon beside the gateway: it takes what nodes announce, but never a node's own address or a default
         route, and writes it to its kernel's table, all of several equal routes for a prefix."""
-        sessions = "\n".join(
-            f"protocol bgp {_word(node.name)} from node {{ neighbor {node.address} as {as_number(node)}; }}"
-            for node in nodes
-        )
         return _process(
             GATEWAY,
             f"""{_head(address, timers, device)}
@@ -64,7 +59,7 @@ template bgp node {{
     export none;
   }};
 }}
-{sessions}
+{_sessions("node", ((node, as_number(node)) for node in nodes))}
 """,
             tuple(node.address for node in nodes),
         )
@@ -72,10 +67,6 @@ template bgp node {{
     def on_bridge(self, bridge: Node, clients: Sequence[Node], pod_cidr: str, device: str) -> Process:
         """The daemon of a bridge machine: it announces all pods to its clients as long as the overlay's ``device`` is
         there. BFD tells them when the whole machine is gone."""
-        sessions = "\n".join(
-            f"protocol bgp {_word(client.name)} from a_client {{ neighbor {client.address} as {as_number(client)}; }}"
-            for client in clients
-        )
         return _process(
             bridge.name,
             f"""{_head(bridge.address, _HEALTH, "eth0")}
@@ -86,7 +77,7 @@ template bgp a_client {{
 {_session(_HEALTH)}
   ipv4 {{ import none; next hop self; export where source = RTS_STATIC; }};
 }}
-{sessions}
+{_sessions("a_client", ((client, as_number(client)) for client in clients))}
 """,
             tuple(client.address for client in clients),
         )
@@ -94,10 +85,6 @@ template bgp a_client {{
     def behind_bridges(self, client: Node, bridges: Sequence[Node], pod_cidr: str) -> Process:
         """The daemon of a machine that comes to the pods by bridge machines: it writes to its kernel's table one route
         to all pods, by all of these that are alive."""
-        sessions = "\n".join(
-            f"protocol bgp {_word(bridge.name)} from a_bridge {{ neighbor {bridge.address} as {GATEWAY_AS}; }}"
-            for bridge in bridges
-        )
         process = _process(
             client.name,
             f"""{_head(client.address, _HEALTH, "eth0")}
@@ -109,7 +96,7 @@ template bgp a_bridge {{
   connect delay time 1; connect retry time 1;
   ipv4 {{ import where net = {pod_cidr}; export none; }};
 }}
-{sessions}
+{_sessions("a_bridge", ((bridge, GATEWAY_AS) for bridge in bridges))}
 """,
             tuple(bridge.address for bridge in bridges),
         )
@@ -138,7 +125,7 @@ template bgp a_bridge {{
 
     def session_name(self, node: Node) -> str:
         """What the gateway calls its session with a node."""
-        return _word(node.name)
+        return symbol(node.name)
 
 
 def sessions(text: str) -> list[dict[str, str]]:
@@ -169,9 +156,10 @@ def _session(timers: Timers) -> str:
     return f"  {times} graceful restart off;{bfd}"
 
 
-def _word(name: str) -> str:
-    """A symbol of BIRD's configuration for a name with hyphens."""
-    return re.sub(r"\W", "_", name)
+def _sessions(template: str, neighbors: Iterable[tuple[Node, int]]) -> str:
+    """Sessions after a template with machines and their AS numbers."""
+    return "\n".join(f"protocol bgp {symbol(node.name)} from {template} {{ neighbor {node.address} as {number}; }}"
+                     for node, number in neighbors)
 
 
 def _more(name: str) -> str:
