@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from itertools import pairwise
 
 from emu.errors import LabError, UsageError
-from emu.live.lab import Lab, Process
+from emu.live.lab import Lab, LabMachine, Process
 from emu.live.process import wait_until
 from emu.speakers import speaker_of
 from emu.speakers.base import Order
@@ -32,6 +32,10 @@ class BgpNode:
         self._lab, self._node = lab, node
         self._speaker = speaker_of(lab.plan.params)
 
+    @property
+    def _machine(self) -> LabMachine:
+        return self._lab[self._node.name]
+
     def announce(self, prefixes: Iterable[str]) -> None:
         """Announce these prefixes besides the pod subnet, and no others from now on. ``UsageError`` names each that is
         none; the gateway takes no other node's address and no default route, and all else."""
@@ -51,34 +55,27 @@ class BgpNode:
 
     def kill(self) -> None:
         """End the daemon by SIGKILL; its kernel closes the connection."""
-        number = self._run(("cat", self._speaker.pid_file(self._node))).strip()
-        self._run(("kill", "-KILL", number))
+        number = self._machine.must(("cat", self._speaker.pid_file(self._node))).strip()
+        self._machine.must(("kill", "-KILL", number))
 
     def start(self) -> None:
         """Start the daemon again after ``kill``."""
         (process,) = self._lab.plan.by_name[self._node.name].processes
-        self._lab[self._node.name].spawn(process.argv)
+        self._machine.spawn(process.argv)
 
     def silence(self) -> None:
         """Lose every frame to and from the node. Its link stays up: nobody is told."""
-        self._lab[self._node.name].silence()
+        self._machine.silence()
 
     def speak(self) -> None:
         """End what ``silence`` began."""
-        self._lab[self._node.name].speak()
+        self._machine.speak()
 
     def _obey(self, order: Order) -> None:
         for path, text in order.files:
             self._lab.write(path, text)
         for command in order.commands:
-            self._run(command)
-
-    def _run(self, command: tuple[str, ...]) -> str:
-        done = self._lab[self._node.name].run(command)
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip()
-            raise LabError(f"{self._node.name}: {command[0]} ended with status {done.returncode}: {said}")
-        return done.stdout
+            self._machine.must(command)
 
 
 def _is_prefix(text: str) -> bool:

@@ -35,18 +35,16 @@ class Daemons:
         """Process numbers of those that run."""
         return [process.pid for _, _, process, _ in self._started if process.poll() is None]
 
-    def ended(self, machine: str) -> list[str]:
-        """Those of one machine that have ended, with what they said last."""
+    def ended(self, machine: str | None = None) -> list[str]:
+        """Those of all machines, or of one, that have ended, with what they said last."""
         found = []
         for where, program, process, log in self._started:
-            if where == machine and process.poll() is not None:
+            if machine in (None, where) and process.poll() is not None:
                 said = log.read_text(errors="replace").strip().splitlines()[-LINES_TOLD:]
                 found.append(f"{program} of {where} ended with status {process.returncode}: {' | '.join(said)}")
         return found
 
     def assert_running(self) -> None:
         """``LabError`` if one has ended."""
-        machines = dict.fromkeys(machine for machine, *_ in self._started)
-        ended = [text for machine in machines for text in self.ended(machine)]
-        if ended:
+        if ended := self.ended():
             raise LabError(*ended)

@@ -142,9 +142,9 @@ def _bridge_entry(lab: Lab, question: Question) -> str:
 
 def _tunnel_entry(lab: Lab, question: Question) -> str:
     device, mac = question.words
-    entries, _ = _ask(lab, question.machine, "bridge", "-j", "fdb", "show", "dev", device)
     if lab.plan.by_name[question.machine].device(device).kind != "vxlan":
         return ""  # it goes by what the route says
+    entries, _ = _ask(lab, question.machine, "bridge", "-j", "fdb", "show", "dev", device)
     far = {wanted: [e["dst"] for e in entries if e["mac"] == wanted and "dst" in e] for wanted in (mac, ANY_MAC)}
     if far[mac]:
         return f"FDB of {device}: {mac} behind {far[mac][0]}"

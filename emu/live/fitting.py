@@ -23,18 +23,19 @@ def filter_bridges(plan: Plan, files: Path, spaces: Path = NAMESPACE_FOLDER) -> 
     """The plan's ARP filters; ``files``: a folder for what nft is to read."""
     for machine in plan.machines:
         if machine.filters:
-            file = files / f"filters-{machine.name}.nft"
-            file.write_text(ruleset(machine.filters))
-            run((*entering(machine.name, spaces), "nft", "--file", str(file)))
+            _load(ruleset(machine.filters), machine.name, files / f"filters-{machine.name}.nft", spaces)
 
 
 def masquerade(plan: Plan, files: Path, spaces: Path = NAMESPACE_FOLDER) -> None:
     """The plan's masquerading; ``files``: a folder for what nft is to read."""
     for machine in plan.machines:
         if machine.nat:
-            file = files / f"nat-{machine.name}.nft"
-            file.write_text(nat_ruleset(machine.nat))
-            run((*entering(machine.name, spaces), "nft", "--file", str(file)))
+            _load(nat_ruleset(machine.nat), machine.name, files / f"nat-{machine.name}.nft", spaces)
+
+
+def _load(rules: str, name: str, file: Path, spaces: Path) -> None:
+    file.write_text(rules)
+    run((*entering(name, spaces), "nft", "--file", str(file)))
 
 
 def suit_userspace_datapath(plan: Plan, spaces: Mapping[str, Namespace]) -> None:

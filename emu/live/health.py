@@ -13,10 +13,9 @@ _IFF_UP = 1
 
 def differences(plan: Plan, spaces: Mapping[str, Namespace], daemons: Daemons) -> list[str]:
     """A sentence for each device of the machines at the switch, and of the endpoints, that is gone, down or has another
-    MTU than planned, and for each program of any machine that has ended. A millisecond or so for a handful of nodes."""
+    MTU than planned, and for each program that has ended. A millisecond or so for a handful of nodes."""
     looked_at = dict.fromkeys((*(node.name for node in plan.underlay), *(plan.endpoints or ())))
-    return [*(text for name in looked_at for text in _devices(plan, name, spaces[name])),
-            *(text for machine in plan.machines for text in daemons.ended(machine.name))]
+    return [*(text for name in looked_at for text in _devices(plan, name, spaces[name])), *daemons.ended()]
 
 
 def _devices(plan: Plan, name: str, space: Namespace) -> list[str]:

@@ -93,21 +93,24 @@ class LabMachine:
         """Start a command that stays, such as a server."""
         return Process(self._tree, self._tree.request("spawn", name=self.name, argv=list(argv)))
 
+    def must(self, argv: Sequence[str]) -> str:
+        """Run a command that has to succeed: what it printed; ``LabError`` with what it complains of."""
+        done = self.run(argv)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()
+            raise LabError(f"{self.name}: {argv[0]} ended with status {done.returncode}: {said}")
+        return done.stdout
+
     def silence(self) -> None:
         """Lose every frame to and from here, as if it had lost its power. Its link stays up: nobody is told.
         ``LabError`` if it is silent already."""
-        self._must(("tc", "qdisc", "add", "dev", "eth0", "clsact"))
+        self.must(("tc", "qdisc", "add", "dev", "eth0", "clsact"))
         for way in ("ingress", "egress"):
-            self._must(("tc", "filter", "add", "dev", "eth0", way, "bpf", "da", "bytecode", _SILENCE))
+            self.must(("tc", "filter", "add", "dev", "eth0", way, "bpf", "da", "bytecode", _SILENCE))
 
     def speak(self) -> None:
         """End what ``silence`` began."""
-        self._must(("tc", "qdisc", "del", "dev", "eth0", "clsact"))
-
-    def _must(self, argv: Sequence[str]) -> None:
-        done = self.run(argv)
-        if done.returncode:
-            raise LabError(f"{self.name}: {argv[0]} ended with status {done.returncode}: {done.stderr.strip()}")
+        self.must(("tc", "qdisc", "del", "dev", "eth0", "clsact"))
 
     def wait_listening(self, port: int, protocol: str = "tcp") -> None:
         """Return when something here is bound to a port; ``LabError`` if nothing is within 30 s."""

@@ -21,7 +21,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from emu.errors import LabError
 from emu.live.linux import MS_BIND, NAMESPACE_FOLDER, mount, network_namespace, new_network_namespace
 from emu.live.process import run
-from emu.model import INITIAL_TTL, Device, Machine, OwnPort, Plan, Route
+from emu.model import INITIAL_TTL, Device, FdbEntry, Machine, Neighbor, OwnPort, Plan, Route
 
 _LINK_SCOPE, _GLOBAL_SCOPE, _BOOT_PROTOCOL = 253, 0, 3
 _NO_PREFIX_ROUTE = 0x200
@@ -62,6 +62,15 @@ class Namespace:
         """Have iproute2 do here what pyroute2 has no words for; ``LabError`` with what it complains of."""
         with network_namespace(self.descriptor):
             run(("ip", *words))
+
+    def put_neighbor(self, command: str, neighbor: Neighbor) -> None:
+        """``replace`` or ``del`` a neighbor that is there for ever."""
+        self.route.neigh(command, ifindex=self.index(neighbor.device), dst=neighbor.address, lladdr=neighbor.mac,
+                         state=PERMANENT)
+
+    def put_fdb(self, command: str, entry: FdbEntry) -> None:
+        """``append`` or ``del`` an entry of a tunnel device."""
+        self.route.fdb(command, ifindex=self.index(entry.device), lladdr=entry.mac, dst=entry.destination)
 
     def put_route(self, command: str, route: Route) -> None:
         """``add``, ``replace`` or ``del`` a route."""
@@ -189,11 +198,11 @@ def realise(plan: Plan, home: Namespace, folder: Path = NAMESPACE_FOLDER) -> dic
     for machine in plan.machines:
         spaces[machine.name].set_sysctls((*machine.sysctls.items(), *_NO_BRIDGE_FILTER))
     for port in plan.switch.ports:
-        device = _device(plan.by_name[port.machine], port.machine_device)
+        device = plan.by_name[port.machine].device(port.machine_device)
         _veth(home, spaces[port.machine], device, port.device, None, plan.switch.mtu)
     for link in plan.links:
-        near = _device(plan.by_name[link.machine_a], link.device_a)
-        far = _device(plan.by_name[link.machine_b], link.device_b)
+        near = plan.by_name[link.machine_a].device(link.device_a)
+        far = plan.by_name[link.machine_b].device(link.device_b)
         _veth(spaces[link.machine_a], spaces[link.machine_b], far, near.name, near.mac, near.mtu)
     for machine in plan.machines:
         _configure(machine, spaces[machine.name])
@@ -242,10 +251,6 @@ def _namespace(path: Path) -> Namespace:
     return space
 
 
-def _device(machine: Machine, name: str) -> Device:
-    return next(device for device in machine.devices if device.name == name)
-
-
 def _veth(near: Namespace, far: Namespace, device: Device, near_name: str, near_mac: str | None, near_mtu: int) -> None:
     """A veth pair: ``device`` in ``far``, its other end called ``near_name`` in ``near``."""
     peer = {"ifname": device.name, "address": device.mac, "mtu": device.mtu, "net_ns_fd": far.descriptor}
@@ -288,11 +293,9 @@ def _configure(machine: Machine, space: Namespace) -> None:
             flags=_NO_PREFIX_ROUTE,
         )
     for neighbor in machine.neighbors:
-        route.neigh(
-            "replace", ifindex=space.index(neighbor.device), dst=neighbor.address, lladdr=neighbor.mac, state=PERMANENT
-        )
+        space.put_neighbor("replace", neighbor)
     for entry in machine.fdb:
-        route.fdb("append", ifindex=space.index(entry.device), lladdr=entry.mac, dst=entry.destination)
+        space.put_fdb("append", entry)
     for item in machine.routes:
         space.put_route("add", item)
     for rule in machine.rules:

@@ -39,8 +39,8 @@ def sweep(
     node_of: Mapping[str, str],
     pairs: Sequence[Pair],
     most_neighbors: int,
-    copies: int = 0,
-    look: Callable[[Iterable[str]], None] = lambda names: None,
+    copies: int,
+    look: Callable[[Iterable[str]], None],
 ) -> list[Miss]:
     """Ping every pair until it is answered, again every second; the pairs that got no answer, or one with another TTL
     than declared. It tells what can be reached, not what is lost.

@@ -76,7 +76,7 @@ def _connections(lab: Lab, name: str) -> str:
 
 def _full_ping(lab: Lab, src: str, dst: str) -> str:
     """A ping as large as the sender's own interface takes, which nobody may fragment."""
-    mtu = next(device.mtu for device in lab.plan.by_name[src].devices if device.name == "eth0")
+    mtu = lab.plan.by_name[src].device("eth0").mtu
     return _ping(lab, src, dst, "-M", "do", "-s", str(mtu - IP_HEADER_BYTES - ICMP_HEADER_BYTES))
 
 

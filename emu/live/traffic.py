@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 from emu.live import transfer
@@ -35,23 +35,22 @@ class Traffic:
 
     def sweep(self, pairs: Sequence[Pair], most_neighbors: int) -> list[Miss]:
         """Ping every pair; those that failed."""
-        return self._sweep(pairs, most_neighbors)
+        return self._sweep(pairs, most_neighbors, lambda names: None)
 
-    def _sweep(self, pairs: Sequence[Pair], most_neighbors: int, learned: Learned | None = None) -> list[Miss]:
+    def _sweep(self, pairs: Sequence[Pair], most_neighbors: int, look: Callable[[Iterable[str]], None]) -> list[Miss]:
         node_of = {name: node.name for name, node in self.plan.node_of.items()}
         copies = max(sum(entry.mac == ANY_MAC for entry in machine.fdb) for machine in self.plan.machines)
-        look = learned.look if learned else lambda names: None
         return sweep(self.spaces, node_of, pairs, most_neighbors, copies, look)
 
     def exchange(self, pairs: Sequence[Pair], most_neighbors: int) -> tuple[list[Miss], dict[str, Counts]]:
         """``sweep``; and what each machine has learned of it."""
         learned = Learned(self.spaces)
-        return self._sweep(pairs, most_neighbors, learned), learned.counts()
+        return self._sweep(pairs, most_neighbors, learned.look), learned.counts()
 
     def ask_arp(self, name: str, requests: Sequence[tuple[str, str, str]]) -> None:
         """Put ARP requests (sender address, target address, sender's MAC or nothing for its own) on the wire by a
         machine's eth0, all but the last without waiting; return when the last one is answered."""
-        own = next(d.mac for d in self.plan.by_name[name].devices if d.name == "eth0")
+        own = self.plan.by_name[name].device("eth0").mac
         last = requests[-1][1]
         with network_namespace(self.spaces[name].descriptor), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
             sock.bind(("eth0", ETHERTYPE_ARP))
@@ -62,11 +61,10 @@ class Traffic:
 
     def send_datagrams(self, name: str, address: str, count: int) -> None:
         """Have a machine send empty UDP datagrams to an address, each from a port of its own, where nobody listens."""
-        for _ in range(count):
-            with network_namespace(self.spaces[name].descriptor), socket.socket(
-                socket.AF_INET, socket.SOCK_DGRAM
-            ) as sock:
-                sock.sendto(b"", (address, DISCARD_PORT))
+        with network_namespace(self.spaces[name].descriptor):
+            for _ in range(count):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    sock.sendto(b"", (address, DISCARD_PORT))
 
     def forge(self, name: str, packet: bytes, address: str) -> None:
         """Have a machine send an IPv4 packet as it is to an address; its kernel routes it (raw(7), IP_HDRINCL)."""

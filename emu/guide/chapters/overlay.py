@@ -141,7 +141,7 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
     overhead = len(wrapped.frame.data) - len(leaves.frame.data)
     cards = {a.name: Card(active=(source.name,), overhead_bytes=overhead), c.name: Card(active=(target.name,))}
     switch = Medium("switch", "L2 switch", "sees ■ only")
-    mtu = next(d.mtu for d in plan.by_name[source.name].devices if d.name == "eth0")
+    mtu = plan.by_name[source.name].device("eth0").mtu
     return (
         Slide(
             "when",
