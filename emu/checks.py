@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 
 from emu.addressing import (
@@ -53,7 +53,7 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
     problems += _links_problems(scenario)
     pods = _network("pod_cidr", scenario.pod_cidr, problems)
     nodes = _network("node_cidr", scenario.node_cidr, problems)
-    problems += _cluster_problems(scenario)
+    problems += _cluster_problems(scenario, pods, nodes)
     if pods and nodes and pods.overlaps(nodes):
         problems.append(("pod_cidr", f"--pod-cidr {pods} and --node-cidr {nodes} overlap"))
     if nodes and scenario.node_count >= 2 and not scenario.kube_nodes:
@@ -70,30 +70,24 @@ def _pods_in(prefix_length: int) -> int:
     return max(0, (1 << (32 - prefix_length)) - FIRST_CONTAINER - RESERVED_AT_END)
 
 
-def _cluster_problems(scenario: Scenario) -> list[tuple[str, str]]:
+def _cluster_problems(
+    scenario: Scenario, pods: IPv4Network | None, nodes: IPv4Network | None
+) -> list[tuple[str, str]]:
     """What of a real cluster's nodes does not fit the rest."""
-    count, pods, nodes = scenario.containers_per_node, scenario.pod_cidr, scenario.node_cidr
+    count = scenario.containers_per_node
     problems = []
     if scenario.kube_nodes and scenario.outside:
         problems.append(("outside", "--outside does not go with --kube-nodes"))
     for node in scenario.kube_nodes:
         subnet, where = IPv4Network(node.pod_subnet), f"--kube-nodes: {node.name}: "
-        if not _is_network(pods) or not subnet.subnet_of(IPv4Network(pods)):
+        if pods and not subnet.subnet_of(pods):
             problems.append(("kube_nodes", f"{where}its pods, {subnet}, are not in {pods}"))
-        if not _is_network(nodes) or not contains(nodes, node.address):
+        if nodes and IPv4Address(node.address) not in nodes:
             problems.append(("kube_nodes", f"{where}its address, {node.address}, is not in {nodes}"))
         if count > _pods_in(subnet.prefixlen):
             problems.append(("containers", f"--containers {count}: {subnet} of {node.name} has room for"
                                            f" {_pods_in(subnet.prefixlen)}"))
     return problems
-
-
-def _is_network(text: str) -> bool:
-    try:
-        IPv4Network(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _links_problems(scenario: Scenario) -> list[tuple[str, str]]:
@@ -144,8 +138,7 @@ def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[tuple[str, str]
     count = scenario.containers_per_node
     prefix = pod_subnet_prefix(count)
     if 32 - prefix > LARGEST_SUBNET_BITS:
-        most = 2**LARGEST_SUBNET_BITS - FIRST_CONTAINER - RESERVED_AT_END
-        return [("containers", f"--containers {count}: at most {most} on a node")]
+        return [("containers", f"--containers {count}: at most {_pods_in(32 - LARGEST_SUBNET_BITS)} on a node")]
     if scenario.flannel and count > _pods_in(scenario.flannel.subnet_length):
         return [("containers", f"--containers {count}: a subnet of /{scenario.flannel.subnet_length} has room for"
                                f" {_pods_in(scenario.flannel.subnet_length)}")]
@@ -164,6 +157,9 @@ def plan_problems(plan: Plan) -> list[str]:
     ports = [*plan.switch.ports, *((plan.switch.own,) if plan.switch.own else ())]
     problems += [f"switch port {n} is used twice" for n in _twice(p.number for p in ports)]
     problems += [f"switch device {d} is used twice" for d in _twice(p.device for p in ports)]
+    # They share a /run. A daemon may read its files again at any time: another's start must not write them anew.
+    files = [path for m in plan.machines for process in m.processes for path, _ in process.files]
+    problems += [f"two processes bring the file {path}" for path in _twice(files)]
     names = [port.device for port in plan.switch.ports]
     for machine in plan.machines:
         devices = {device.name for device in machine.devices}

@@ -34,11 +34,12 @@ from emu.packets import TINC_PORT, UDP
 from emu.programs import Process, symbol
 
 FOLDER = "/run/emu/tinc"
-"""Of each lab its own, like all of its /run. All daemons share one key, made when the first of them starts."""
+"""Of each lab its own, like all of its /run. All daemons share one key, which the first of them to start makes for a
+host called lab; nothing else writes these files, since daemons that run read them again."""
 
 _START = """set -e
 cd "$1"
-flock lock sh -c 'test -s rsa_key.priv || tincd -c . -K1024' </dev/null
+flock lock sh -c 'test -e hosts/lab || { mkdir hosts && echo Name = lab >tinc.conf && tincd -c . -K1024; }' </dev/null
 exec tincd -c "$2" -D --pidfile="$2/pid"
 """
 
@@ -73,8 +74,7 @@ class UdpBackend(Plain):
                  "AddressFamily = ipv4", f"PrivateKeyFile = {FOLDER}/rsa_key.priv",
                  *_PLAIN, f"Name = {symbol(node.name)}", *(f"ConnectTo = {symbol(other.name)}" for other in earlier))
         hosts = ((f"{here}/hosts/{symbol(member.name)}", _host(member)) for member in (node, *others))
-        files = ((f"{FOLDER}/tinc.conf", "Name = lab\n"), (f"{FOLDER}/hosts/lab", ""),
-                 (f"{here}/tinc.conf", "\n".join(lines) + "\n"), *hosts)
+        files = ((f"{here}/tinc.conf", "\n".join(lines) + "\n"), *hosts)
         return (Process(f"tinc-{node.name}", ("sh", "-c", _START, "sh", FOLDER, here), files,
                         ready=answering(map(_last_address, others)),
                         peers=tuple(other.address for other in others), needs=("tincd",)),)
