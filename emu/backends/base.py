@@ -124,7 +124,8 @@ def outer_header(node_a: Node, node_b: Node, protocol: int, **more: object) -> d
 
 
 def answering(addresses: Iterable[str]) -> tuple[Ready, ...]:
-    """What tells that a tunnel works: each of these answers a ping."""
+    """What tells that a tunnel works, both ways: each of these answers a ping. It is enough to ask the nodes before
+    one's own: every two have spoken then."""
     return tuple(Ready(("ping", "-n", "-c", "1", "-W", "1", address), (" 0% packet loss",)) for address in addresses)
 
 

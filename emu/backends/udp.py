@@ -5,8 +5,9 @@ the same: packets out of flannel0 go to a program, which sends each in a UDP dat
 pod subnet it is for. A packet crosses from kernel to program and back once more at either end. (flannel's proxy takes
 two off the TTL; this takes none.)
 
-tinc finds out by TCP who is there and exchanges keys, though it uses none: packets of its first seconds are lost. A lab
-is ready when every machine has had an answer of every other one.
+tinc finds out by TCP who is there and exchanges keys, though it uses none: packets of its first seconds are lost. News
+of all nodes travels along these connections, so a daemon needs few: to the nodes 1, 2, 4, 8 ... before its own, and
+without any one node the others are still connected. Packets go straight to the node they are for.
 
 Entries per node: 1 route in the kernel, whatever the number of nodes; the program holds a subnet for each.
 """
@@ -70,13 +71,14 @@ class UdpBackend(Plain):
     def processes(self, node: Node, others: Sequence[Node], scenario: Scenario, mtu: int) -> tuple[Process, ...]:
         here = f"{FOLDER}/{symbol(node.name)}"
         earlier = [other for other in others if other.number < node.number]
+        told = [other for other in earlier if (node.number - other.number).bit_count() == 1]
         lines = ("Mode = router", "Device = /dev/net/tun", "DeviceType = tun", f"Interface = {self.device_name}",
                  "AddressFamily = ipv4", f"PrivateKeyFile = {FOLDER}/rsa_key.priv",
-                 *_PLAIN, f"Name = {symbol(node.name)}", *(f"ConnectTo = {symbol(other.name)}" for other in earlier))
+                 *_PLAIN, f"Name = {symbol(node.name)}", *(f"ConnectTo = {symbol(other.name)}" for other in told))
         hosts = ((f"{here}/hosts/{symbol(member.name)}", _host(member)) for member in (node, *others))
         files = ((f"{here}/tinc.conf", "\n".join(lines) + "\n"), *hosts)
         return (Process(f"tinc-{node.name}", ("sh", "-c", _START, "sh", FOLDER, here), files,
-                        ready=answering(map(_last_address, others)),
+                        ready=answering(map(_last_address, earlier)),
                         peers=tuple(other.address for other in others), needs=("tincd",)),)
 
     def outer(self, node_a: Node, node_b: Node) -> Mapping[str, object]:

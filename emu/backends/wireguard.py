@@ -36,13 +36,13 @@ FOLDER = "/run/emu/wireguard"
 _START = """if ip -d link show dev "$1" | grep -q '^    wireguard'; then wg setconf "$1" "$2" && exec sleep infinity; fi
 mkdir -p /run/wireguard
 mount -t tmpfs none /run/wireguard
-{ until test -S "/run/wireguard/$1.sock"; do kill -0 $$ || exit; sleep 0.02; done
+{ until grep -q " 00010000 .*/wireguard/$1.sock$" /proc/net/unix; do kill -0 $$ || exit; sleep 0.02; done
   wg setconf "$1" "$2" && ip link set dev "$1" mtu "$3" || kill $$; } &
 exec wireguard-go -f "$1"
 """
 """The kernel's device takes its configuration at once. wireguard-go is told by a socket that it names after the device,
-so that each has a /run/wireguard of its own; it sets another MTU when it starts. It takes the shell's place, so that
-its CPU time is the started process's."""
+so that each has a /run/wireguard of its own; wg removes a socket that does not listen yet (00010000: it does). It sets
+another MTU when it starts. It takes the shell's place, so that its CPU time is the started process's."""
 
 
 OVERHEAD_BYTES, FLANNEL_OVERHEAD_BYTES = 60, 80
@@ -85,7 +85,7 @@ class WireguardBackend(Plain):
                         f"AllowedIPs = {other.pod_subnet}, {host_route(other.address)}\n" for other in others)
         config = f"[Interface]\nPrivateKey = {private}\nListenPort = {WIREGUARD_PORT}\n{peers}"
         argv = ("unshare", "--mount", "sh", "-c", _START, "sh", self.device_name, path, str(mtu))
-        ready = answering(other.vtep_address for other in others)
+        ready = answering(other.vtep_address for other in others if other.number < node.number)
         return (Process(f"wireguard-{node.name}", argv, ((path, config),), ready=ready, needs=("wg",)),)
 
     def outer(self, node_a: Node, node_b: Node) -> Mapping[str, object]:
