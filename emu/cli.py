@@ -166,6 +166,7 @@ def guarded(action: Callable[[], int], debug: bool = False) -> int:
 
 def _run(words: list[str]) -> int:
     arguments, unknown = parser().parse_known_args(words)
+    arguments.argv = ["emu", *words]  # as a reader may type it again
     command: list[str] = getattr(arguments, "command", [])
     complaints = [
         f"{arguments.verb} knows no '{word}'; emu {arguments.verb} --help tells"

@@ -12,6 +12,7 @@ from pathlib import Path
 from emu import __version__, pcapng
 from emu.claims import Probe
 from emu.designs import DEFAULT_DESIGNS, make_plan, parse_design
+from emu.designs.outside import NONE, WAYS
 from emu.frames import Frame
 from emu.guide import chapters, ladder, page
 from emu.guide.chapters.base import ChapterMaker
@@ -37,14 +38,10 @@ def chapter_makers() -> Mapping[str, ChapterMaker]:
     return {maker.name: maker for maker in sorted(objects_in(chapters, "CHAPTER", {"base", "ways"}), key=_place)}
 
 
-_WAYS = ("none", "route", "bridge", "client")
-"""Ways from outside in the order in which the deck names them."""
-
-
 def _place(maker: ChapterMaker) -> tuple[int, int, int, str]:
     """The deck's systems in its order, each before its variants; last how others come to an overlay."""
     spec = parse_design(maker.spec)
-    way = _WAYS.index(spec.params.get("outside", "none"))
+    way = WAYS.index(spec.params.get("outside", NONE))
     return DEFAULT_DESIGNS.index(spec.name), way, maker.outside, maker.spec
 
 

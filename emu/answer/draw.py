@@ -14,6 +14,7 @@ from emu.answer.numbers import Number, Numbers
 from emu.measure.figures import GAP, HEADING, MARKS, TICKS_AND_LABEL, Subject
 from emu.measure.look import Style, styles
 from emu.measure.plots import INK2, ROW, ROWS_WIDTH, Row, Sheet, draw_rows, log_axis
+from emu.measure.results import parts_of
 from emu.measure.words import number
 
 _QUESTIONS = (("tcp_stream", "throughput", "One TCP stream: more is better"),
@@ -36,10 +37,8 @@ def draw(document: Mapping[str, Any], parts: Mapping[str, Subject], numbers: Num
 
 
 def _looks(specs: Sequence[str], labels: Mapping[str, str]) -> dict[str, Style]:
-    split = [(spec, spec.partition(":")) for spec in specs]
-    designs = [(name, dict(item.split("=") for item in rest.split(",") if item)) for _, (name, _, rest) in split]
-    return {spec: replace(style, label=labels[spec])
-            for spec, style in zip(specs, styles(designs).values(), strict=True)}
+    looks = styles([parts_of(spec) for spec in specs])
+    return {spec: replace(looks[spec], label=labels[spec]) for spec in specs}
 
 
 def _costs(name: str, part: Subject, labels: Mapping[str, str], conditions: str) -> Drawing:
@@ -132,5 +131,3 @@ def _from_zero(ax: Axes, most: float, label: str) -> None:
     if not label:
         ax.spines["bottom"].set_visible(False)
         ax.xaxis.set_ticks([])
-
-

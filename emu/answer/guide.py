@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from emu.answer.numbers import Number, Numbers
-from emu.backends import DEFAULT
+from emu.backends import DEFAULT as DEFAULT_BACKEND
 
-_OUTSIDE = f"overlay:backend={DEFAULT},outside="
-_DEFAULT = f"{_OUTSIDE}none"
+_OUTSIDE = f"overlay:backend={DEFAULT_BACKEND},outside="
+DEFAULT = f"{_OUTSIDE}none"
+"""The overlay that all others are held against."""
+
 _ROUTED = "routed:routes=static"
 _PER_BYTE = "cpu_per_byte"
 
@@ -102,23 +104,23 @@ def _advice(numbers: Numbers, topics: Sequence[tuple[str, Callable[[_Writer], No
 
 def _plain(writer: _Writer) -> None:
     for metric, noun in (("throughput", "TCP throughput"), ("rate", "request rate")):
-        writer.share(f"inside/{metric}/hostgw/{_DEFAULT}", "hostgw", noun, "the overlay's")
-    writer.share(f"inside/{_PER_BYTE}/{_DEFAULT}/hostgw", "The overlay", "CPU time per byte", "hostgw's", "takes")
+        writer.share(f"inside/{metric}/hostgw/{DEFAULT}", "hostgw", noun, "the overlay's")
+    writer.share(f"inside/{_PER_BYTE}/{DEFAULT}/hostgw", "The overlay", "CPU time per byte", "hostgw's", "takes")
     writer.say("So where all nodes are on one segment, plain routes (hostgw) do without an overlay: packets of ", "{p}",
                " bytes, and each node holds ", "{e}", " entries.", p="packet/hostgw", e="held/node/hostgw")
     for metric, noun in (("throughput", "TCP throughput"), ("rate", "request rate")):
-        writer.share(f"inside/{metric}/{_ROUTED}/{_DEFAULT}", "routed", noun, "the overlay's")
+        writer.share(f"inside/{metric}/{_ROUTED}/{DEFAULT}", "routed", noun, "the overlay's")
     writer.say("A routed network asks more of what is between nodes: ", "{r}", " flows of the switch for pods' routes, "
                "against ", "{o}", " under the overlay, where it knows nodes only.", r=f"flows/{_ROUTED}",
-               o=f"flows/{_DEFAULT}")
+               o=f"flows/{DEFAULT}")
     writer.say("Where you can change nothing between your nodes, an overlay is what is left: it reaches pods with ",
                "{t}", " of bare's TCP throughput and ", "{r}", " of its request rate.",
-               t=f"inside/throughput/{_DEFAULT}/bare", r=f"inside/rate/{_DEFAULT}/bare")
+               t=f"inside/throughput/{DEFAULT}/bare", r=f"inside/rate/{DEFAULT}/bare")
 
 
 def _packets(writer: _Writer) -> None:
     writer.say("The largest packet between pods is ", "{o}", " bytes under the overlay, ", "{h}", " bytes with plain "
-               "routes.", o=f"packet/{_DEFAULT}", h="packet/hostgw")
+               "routes.", o=f"packet/{DEFAULT}", h="packet/hostgw")
 
 
 def _backends(writer: _Writer, backends: Sequence[str]) -> None:
@@ -126,14 +128,14 @@ def _backends(writer: _Writer, backends: Sequence[str]) -> None:
     for name in backends[1:]:
         spec = f"overlay:backend={name},outside=none"
         for metric, noun in (("throughput", "TCP throughput"), ("rate", "request rate")):
-            writer.share(f"inside/{metric}/{spec}/{_DEFAULT}", name, noun, f"{default}'s")
+            writer.share(f"inside/{metric}/{spec}/{DEFAULT}", name, noun, f"{default}'s")
         writer.say(f"{name} leaves ", "{p}", " bytes to a packet.", p=f"packet/{spec}")
 
 
 def _state(writer: _Writer) -> None:
     writer.say("Entries that a node holds: bare ", "{b}", ", plain routes ", "{h}", ", the overlay ", "{o}", ".",
                b="held/node/bare",
-               h="held/node/hostgw", o=f"held/node/{_DEFAULT}")
+               h="held/node/hostgw", o=f"held/node/{DEFAULT}")
     writer.say("A client on which the overlay runs adds as much to every node: ", "{c}", " entries instead of ", "{r}",
                " where the client has routes instead; and holds ", "{own}", " itself.",
                c=f"held/node/{_OUTSIDE}client/outside",
@@ -142,7 +144,7 @@ def _state(writer: _Writer) -> None:
 
 def _outside(writer: _Writer) -> None:
     writer.say("With nothing done an outside machine has had ", "{n}", " answers to its ping: nobody on its segment "
-               "speaks for a pod's address.", n=f"answered/there/{_DEFAULT}/outside")
+               "speaks for a pod's address.", n=f"answered/there/{DEFAULT}/outside")
     ways = {"route": "Routes to nodes", "bridge": "A bridge machine",
             "bridge,snat=on": "A bridge machine that masquerades", "client": "The overlay on the client"}
     for way, words in ways.items():

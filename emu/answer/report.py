@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emu.answer.draw import draw
-from emu.answer.guide import Advice, guide
+from emu.answer.guide import DEFAULT, Advice, guide
 from emu.answer.look import Held, spoke_of
 from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked, spread
 from emu.backends import DEFAULT as DEFAULT_BACKEND
@@ -21,13 +21,12 @@ from emu.measure.look import Style, styles, use_in_figures
 from emu.measure.page import page
 from emu.measure.plots import image
 from emu.measure.report import subject_of
-from emu.measure.results import csv_text, read_folder, spec_of
+from emu.measure.results import csv_text, parts_of, read_folder, spec_of
 from emu.measure.words import conditions
 from emu.output import OutputFolder
 
 FORMAT, FILE = "emu-answer/1", "answer.json"
 PARTS = ("inside", "outside")
-DEFAULT = f"overlay:backend={DEFAULT_BACKEND},outside=none"
 CSV_FIELDS = ("id", "what", "value", "unit", "low", "high", "n", "source")
 
 
@@ -66,8 +65,8 @@ def read_answer(path: Path) -> Answered:
     parts = {name: subject_of(read_folder(path / name)) for name in PARTS}
     labels = _labels(parts, document)
     numbers = Numbers(_numbers(parts, document, labels))
-    backends = [spec.partition("backend=")[2].partition(",")[0] for spec in parts["inside"].summary.specs
-                if spec.startswith("overlay")]
+    designs = [parts_of(spec) for spec in parts["inside"].summary.specs]
+    backends = [params["backend"] for name, params in designs if name == "overlay"]
     return Answered(path, document, parts, labels, numbers, guide(numbers, backends))
 
 
@@ -80,8 +79,7 @@ def _labels(parts: Mapping[str, Subject], document: Mapping[str, Any]) -> dict[s
 
 
 def _label(spec: str) -> str:
-    name, _, rest = spec.partition(":")
-    params = dict(item.split("=") for item in rest.split(",") if item)
+    name, params = parts_of(spec)
     if name != "overlay":
         return name
     way, backend, bridges = params["outside"], params["backend"], params.get("bridges", "1")

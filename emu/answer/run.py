@@ -15,6 +15,7 @@ from emu.answer.report import FILE, FORMAT, redraw_answer
 from emu.bridges import Bridges
 from emu.errors import EmuError, LabError
 from emu.live.lab import Lab
+from emu.live.steady import PROTOCOLS
 from emu.measure.asked import comparison_of
 from emu.measure.blocks import PROFILES
 from emu.measure.compare import compare
@@ -27,7 +28,6 @@ WORKLOADS = ("tcp_rr", "tcp_stream")
 TOOLS = tuple(sorted({tool for name in WORKLOADS for tool in parse_workload(name).tools}))
 """Commands that the run uses, besides those every lab needs."""
 
-PROTOCOLS = ("udp", "tcp")
 FLOWS = 512
 """Flows of one datagram each, to see how they are spread over bridge machines."""
 

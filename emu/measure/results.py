@@ -56,6 +56,12 @@ def spec_of(design: str, params: Mapping[str, str]) -> str:
     return f"{design}:{','.join(f'{key}={value}' for key, value in params.items())}" if params else design
 
 
+def parts_of(spec: str) -> tuple[str, dict[str, str]]:
+    """A design's name and its parameters, from what ``spec_of`` makes of them."""
+    design, _, params = spec.partition(":")
+    return design, dict(item.split("=") for item in params.split(",") if item)
+
+
 @dataclass(frozen=True)
 class Stored:
     """A result folder as read back. ``torn``: the last line of the samples was cut off and has been left out."""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emu.errors import EmuError, UsageError
+from emu.errors import EmuError
 from emu.scenario import OPTIONS, read
 from emu.verbs.common import Arguments, new_folder, refuse
 
@@ -30,11 +30,8 @@ def when_overlay(arguments: Arguments, problems: list[str]) -> int:
         problems.append(no_profile(arguments.profile))
     out = new_folder(arguments, problems)
     refuse(problems)
-    try:
-        cast = cast_for(scenario, lambda plan: choose(plan, TOOLS))
-    except UsageError as error:
-        raise UsageError(*error.problems) from None
-    answer(cast, arguments.profile, out, ["emu", *sys.argv[1:]], Progress(sys.stderr))
+    cast = cast_for(scenario, lambda plan: choose(plan, TOOLS))
+    answer(cast, arguments.profile, out, arguments.argv, Progress(sys.stderr))
     return tell(out)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -62,8 +60,3 @@ def new_folder(arguments: Arguments, problems: list[str]) -> Path:
     except UsageError as error:
         problems += error.problems
     return out
-
-
-def command_line() -> str:
-    """What was typed, as a reader may type it again."""
-    return shlex.join(["emu", *sys.argv[1:]])

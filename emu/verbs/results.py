@@ -35,7 +35,7 @@ def compare(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) 
     resume = arguments.resume and arguments.out is not None
     asked = comparison_of(plans, workloads, arguments.profile, folder_for(arguments), problems,
                           resume=resume, goal=goal, fresh_labs=arguments.fresh_labs)
-    folder = compare(asked, ["emu", *sys.argv[1:]], Progress(sys.stderr))
+    folder = compare(asked, arguments.argv, Progress(sys.stderr))
     _tell(folder)
     return 0
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 from emu.errors import EmuError
 from emu.model import Plan
 from emu.verbs.claims import line_of, row_of
-from emu.verbs.common import Arguments, command_line, machine_named, new_folder, refuse
+from emu.verbs.common import Arguments, machine_named, new_folder, refuse
 
 MOST_REPEATS = 10_000
 """Numbers of pings have 16 bits, and a batch is to end within its patience on an emulated machine, too."""
@@ -37,7 +38,7 @@ def trace(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
         errors = lab.errors()
         color, unicode = style(sys.stdout, os.environ)
         print(render(walk, color=color, unicode=unicode))
-        folder = write_walk(out, walk, recording.frames, about_lab(lab, command_line()))
+        folder = write_walk(out, walk, recording.frames, about_lab(lab, shlex.join(arguments.argv)))
         print(f"walk: {folder.path / 'walk.html'} (and walk.svg, walk.json, walk.pcapng)", flush=True)
         if repeats and walk.holds:
             budget = measure_budget(lab, src, dst, arguments.request, repeats)
@@ -84,7 +85,7 @@ def guide(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
     told = []
     for maker, plan in zip(makers, plans, strict=True):
         progress.stage(f"tracing {plan.spec}")
-        told.append(tell(maker, plan, command_line()))
+        told.append(tell(maker, plan, shlex.join(arguments.argv)))
     progress.stage("drawing")
     verdicts = [(each.maker.spec, verdict) for each in told for verdict in each.verdicts]
     for spec, verdict in verdicts:

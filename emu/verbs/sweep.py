@@ -27,7 +27,7 @@ def sweep(arguments: Arguments, problems: list[str]) -> int:
         problems += problems_of(asked, out, arguments.resume)
     refuse(problems)
     assert asked
-    results = run_sweep(asked, arguments.file, out, ["emu", *sys.argv[1:]], Progress(sys.stderr), arguments.resume)
+    results = run_sweep(asked, arguments.file, out, arguments.argv, Progress(sys.stderr), arguments.resume)
     tell(out, results)
     if results.failures:
         raise EmuError(*results.failures)
