@@ -12,17 +12,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 BACKENDS = {"vxlan": "vxlan", "udp": "udp", "host-gw": "hostgw", "wireguard": "wireguard", "ipip": "ipip"}
 """flannel's types, and what they are here: back ends of ``overlay``, but for ``host-gw``, a design of its own."""
 
 LARGEST_VNI, LARGEST_PORT = 2**24 - 1, 65_535
+LONGEST_SUBNET = 30
+"""A node's pods and its own ends of bridge and tunnel need addresses (flannel ``pkg/subnet/config.go``)."""
+
 SMALLEST_NODE_NETWORK = 24
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 """A node's name is a DNS subdomain (RFC 1123)."""
 _LONGEST_NAME = 63
+Part = TypeVar("Part", dict[str, Any], list[Any])
 _TAKEN = re.compile(r"(ctr|outside|bridge)-\d+|switch|gateway")
 """Names of a lab's own machines."""
 
@@ -55,7 +60,7 @@ def read_net_conf(path: Path) -> tuple[Flannel | None, list[str]]:
         return None, problems
     found = _Reader(f"{path}: ", document)
     network = found.network("network")
-    length = found.number("subnetlen", _usual_length(network), 1, 30)
+    length = found.number("subnetlen", _usual_length(network), 1, LONGEST_SUBNET)
     backend = found.mapping("backend")
     for key, allowed in (("enableipv4", True), ("enableipv6", False), ("enablenftables", False)):
         found.must_be(key, allowed)
@@ -85,7 +90,7 @@ def read_net_conf(path: Path) -> tuple[Flannel | None, list[str]]:
 
 def _usual_length(network: IPv4Network | None) -> int:
     """``CheckNetworkConfig``: /24 where the network has room for four of them, else a quarter of it."""
-    return 24 if network is None or network.prefixlen <= 22 else network.prefixlen + 2
+    return 24 if network is None or network.prefixlen <= 22 else min(network.prefixlen + 2, LONGEST_SUBNET)
 
 
 def read_kube_nodes(path: Path) -> tuple[tuple[KubeNode, ...], list[str]]:
@@ -102,17 +107,20 @@ def read_kube_nodes(path: Path) -> tuple[tuple[KubeNode, ...], list[str]]:
     for what, of in (("name", [n.name for n in found]), ("address", [n.address for n in found]),
                      ("podCIDR", [n.pod_subnet for n in found])):
         problems += [f"{path}: two nodes have the {what} {value}" for value, times in Counter(of).items() if times > 1]
+    for a, b in pairwise(sorted(found, key=lambda node: IPv4Network(node.pod_subnet))):
+        if a.pod_subnet != b.pod_subnet and IPv4Network(a.pod_subnet).overlaps(IPv4Network(b.pod_subnet)):
+            problems.append(f"{path}: the podCIDRs of {a.name} and {b.name} overlap: {a.pod_subnet}, {b.pod_subnet}")
     if len(items) < 2:
         problems.append(f"{path}: {len(items)} nodes: a lab has 2 nodes or more")
     return (tuple(found) if not problems else ()), problems
 
 
 def _node(path: Path, number: int, item: Any, problems: list[str]) -> KubeNode | None:
-    meta, spec, status = (item.get(key) or {} if isinstance(item, Mapping) else {}
-                          for key in ("metadata", "spec", "status"))
+    meta, spec, status = (_within(item, key, dict) for key in ("metadata", "spec", "status"))
     name = str(meta.get("name", ""))
     where = f"{path}: node {name or number}: "
-    addresses = [a.get("address", "") for a in status.get("addresses") or () if a.get("type") == "InternalIP"]
+    listed = [each for each in _within(status, "addresses", list) if isinstance(each, dict)]
+    addresses = [str(each.get("address", "")) for each in listed if each.get("type") == "InternalIP"]
     address = next((a for a in addresses if _is(IPv4Address, a)), "")
     pods = str(spec.get("podCIDR", ""))
     before = len(problems)
@@ -124,23 +132,37 @@ def _node(path: Path, number: int, item: Any, problems: list[str]) -> KubeNode |
         problems.append(f"{where}no InternalIP of IPv4")
     if not _is(IPv4Network, pods) or "/" not in pods:
         problems.append(f"{where}no podCIDR of IPv4 (spec.podCIDR)")
+    elif IPv4Network(pods).prefixlen > LONGEST_SUBNET:
+        problems.append(f"{where}its podCIDR {pods} is smaller than a /{LONGEST_SUBNET}")
     return KubeNode(name, address, pods) if len(problems) == before else None
 
 
 def node_network(nodes: Sequence[KubeNode]) -> str:
-    """The smallest network that all nodes' addresses are in, and none smaller than a /24."""
+    """The smallest network that has all nodes' addresses, neither first nor last, and none smaller than a /24."""
     numbers = [int(IPv4Address(node.address)) for node in nodes]
-    common = 32 - max(min(numbers) ^ max(numbers), 0).bit_length()
-    return str(IPv4Network((numbers[0], min(common, SMALLEST_NODE_NETWORK)), strict=False))
+    network = _common(numbers, SMALLEST_NODE_NETWORK)
+    while network.prefixlen and {int(network[0]), int(network[-1])} & set(numbers):
+        network = network.supernet()
+    return str(network)
 
 
 def pod_network(nodes: Sequence[KubeNode]) -> str:
     """The smallest network that all nodes' pod subnets are in, and that has room for three more."""
     subnets = [IPv4Network(node.pod_subnet) for node in nodes]
     numbers = [int(end) for subnet in subnets for end in (subnet[0], subnet[-1])]
-    common = 32 - (min(numbers) ^ max(numbers)).bit_length()
-    length = max(0, min(common, min(subnet.prefixlen for subnet in subnets) - 2))
-    return str(IPv4Network((numbers[0], length), strict=False))
+    return str(_common(numbers, max(0, min(subnet.prefixlen for subnet in subnets) - 2)))
+
+
+def _common(numbers: Sequence[int], longest: int) -> IPv4Network:
+    """The smallest network of all these addresses, with a prefix of at most ``longest`` bits."""
+    shared = 32 - (min(numbers) ^ max(numbers)).bit_length()
+    return IPv4Network((numbers[0], min(shared, longest)), strict=False)
+
+
+def _within(item: Any, key: str, kind: type[Part]) -> Part:
+    """What a JSON object has by a key; empty where it has nothing of that kind."""
+    value = item.get(key) if isinstance(item, dict) else None
+    return value if isinstance(value, kind) else kind()
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[str]]:

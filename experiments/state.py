@@ -6,7 +6,7 @@ learned are counted by netlink and ovs-ofctl as the lab was built, and again whe
 each count is held against the law that the design declares. Exit status 1 if one does not hold.
 
     sudo experiments/state.py
-    sudo experiments/state.py --nodes 2,4,8 --containers 0,4 --designs hostgw,overlay,flat
+    sudo experiments/state.py hostgw overlay flat --nodes 2,4,8 --containers 0,4
 """
 
 import _environment  # isort: skip  (first: it re-executes this in the environment that ./run made)
@@ -33,15 +33,16 @@ from emu.model import Plan
 from emu.output import OutputFolder
 from emu.scenario import read
 
-DESIGNS = "bare,l2,l2:proxy_arp=switch,l2:proxy_arp=node,routed,routed:routes=bgp,hostgw,overlay,flat"
+DESIGNS = ("bare", "l2", "l2:proxy_arp=switch", "l2:proxy_arp=node", "routed", "routed:routes=bgp", "hostgw", "overlay",
+           "overlay:backend=udp", "overlay:backend=wireguard", "flat")
 
 
 def arguments() -> tuple[argparse.Namespace, list[Plan], Path]:
     """The command line, a plan for each lab and where results go; ``UsageError`` names all that is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("designs", nargs="*", default=DESIGNS, metavar="DESIGN", help=f"default: {' '.join(DESIGNS)}")
     parser.add_argument("--nodes", metavar="N,N", default="2,4,8,16,32,64", help="default: %(default)s")
     parser.add_argument("--containers", metavar="N,N", default="0,1,4", help="on each node (default: %(default)s)")
-    parser.add_argument("--designs", metavar="DESIGN,DESIGN", default=DESIGNS, help="default: %(default)s")
     parser.add_argument("--sdn", metavar="auto|ryu|os-ken", help="SDN framework")
     parser.add_argument("--out", type=Path, metavar="DIR", help="a new folder for the results")
     parser.add_argument("--debug", action="store_true", help="a traceback for errors")
@@ -49,13 +50,11 @@ def arguments() -> tuple[argparse.Namespace, list[Plan], Path]:
     problems: list[str] = []
     sizes = each_whole("--nodes", options.nodes.split(","), problems, least=2)
     containers = each_whole("--containers", options.containers.split(","), problems, least=0)
-    designs = options.designs.split(",")
     plans: dict[tuple[str, int, int], Plan] = {}
     for nodes in sizes or [2]:
         for number in containers or [1]:
-            mistakes: list[str] = []
             scenario, mistakes = read({"nodes": str(nodes), "containers": str(number), "sdn": options.sdn})
-            for plan in plans_for(designs, scenario, mistakes):
+            for plan in plans_for(options.designs, scenario, mistakes):
                 some = len(plan.nodes[0].containers)  # a design without containers is measured once
                 plans.setdefault((plan.spec, nodes, some), plan)
                 if plan.others:

@@ -61,13 +61,13 @@ def test_a_route_too_many_breaks_the_law() -> None:
 
 def test_the_script_keeps_what_it_counts_and_names_all_mistakes(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = [SCRIPT, "--nodes", "2", "--containers", "0", "--designs", "bare", "--out", str(out)]
+    words = [SCRIPT, "bare", "--nodes", "2", "--containers", "0", "--out", str(out)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "every law holds at all of 1 points" in done.stdout
     assert {path.name for path in out.iterdir()} == {"state.json", "state.csv", "state.png", "state.pdf"}
     assert json.loads((out / "state.json").read_text())["designs"][0]["holds"]
-    words = [SCRIPT, "--nodes", "1,x", "--containers", "-1", "--designs", "bear", "--out", str(out)]
+    words = [SCRIPT, "bear", "--nodes", "1,x", "--containers", "-1", "--out", str(out)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     for complaint in ("--nodes 1:", "--nodes x:", "--containers -1", "no design 'bear'", "exists already"):

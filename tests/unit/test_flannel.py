@@ -134,8 +134,33 @@ def test_every_mistake_of_nodes_is_named(tmp_path: Path) -> None:
     assert read_kube_nodes(path)[1] == [f"{path}: no JSON object"]
 
 
+def node(name: object, address: object, pods: object) -> dict[str, object]:
+    """A node as kubectl prints it, with what is asked for."""
+    addresses = [{"type": "InternalIP", "address": address}]
+    return {"metadata": {"name": name}, "spec": {"podCIDR": pods}, "status": {"addresses": addresses}}
+
+
+@pytest.mark.parametrize(("items", "mistakes"), [
+    ([node("a", "10.1.0.1", "10.244.0.0/24"), node("b", "10.1.0.2", "10.244.0.128/25")],
+     ["the podCIDRs of a and b overlap: 10.244.0.0/24, 10.244.0.128/25"]),
+    ([node("a", "10.1.0.1", "10.244.0.0/31"), node("b", "10.1.0.2", "10.244.1.0/24")],
+     ["node a: its podCIDR 10.244.0.0/31 is smaller than a /30"]),
+    ([node("a", 7, 7), {"metadata": [], "spec": "", "status": {"addresses": ["", {"type": "InternalIP"}]}}, None],
+     [f"node {who}: {what}" for who, whats in (
+         ("a", ("no InternalIP of IPv4", "no podCIDR of IPv4 (spec.podCIDR)")),
+         *((who, ("its name is no DNS name of at most 63 characters", "no InternalIP of IPv4",
+                  "no podCIDR of IPv4 (spec.podCIDR)")) for who in ("2", "3"))) for what in whats]),
+])
+def test_what_is_no_cluster_is_told_so(items: list[object], mistakes: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "nodes.json"
+    path.write_text(json.dumps({"items": items}))
+    assert read_kube_nodes(path) == ((), [f"{path}: {mistake}" for mistake in mistakes])
+
+
 def test_networks_that_hold_all_nodes() -> None:
     nodes = [KubeNode("a", "10.0.0.7", "10.244.0.0/24"), KubeNode("b", "10.0.3.9", "10.244.5.0/24")]
     assert node_network(nodes) == "10.0.0.0/22"
     assert pod_network(nodes) == "10.244.0.0/21"
     assert node_network(nodes[:1]) == "10.0.0.0/24"
+    ends = [KubeNode("a", "10.0.4.0", "10.244.0.0/24"), KubeNode("b", "10.0.5.255", "10.244.1.0/24")]
+    assert node_network(ends) == "10.0.0.0/21", "nobody's address is the first or last"
