@@ -66,7 +66,7 @@ def _panel(
         named.append((ys[-1], ", ".join(looks[spec].label for spec in specs), look.light))
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    ax.set(title=title, xlim=(sizes[0], sizes[-1]))
+    ax.set(title=title, xlim=(sizes[0], max(sizes[-1], 2 * sizes[0])))
     ax.set_xlabel("nodes")
     ax.xaxis.set_major_locator(FixedLocator(sizes))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
