@@ -153,7 +153,7 @@ def web_schedule(connections: int, path: str, per_second: int) -> Callable[[Ends
     def script(ends: Ends, lengths: Lengths) -> Script:
         seconds = SCHEDULE_WARMUP_S + lengths.request_s + SCHEDULE_REST_S
         (done,) = yield [Call(ends.source, (
-            *_ended_after(seconds + HUNG_S), "wrk", f"-t{connections}", f"-c{connections}", "-d1h",
+            *ended_after(seconds + HUNG_S), "wrk", f"-t{connections}", f"-c{connections}", "-d1h",
             "-s", SCHEDULE_SCRIPT_PATH, f"http://{ends.address}:{WEB_PORT}{path}",
             "--", str(per_second), str(connections), f"{seconds:g}"))]
         return web_schedule_parser(per_second, connections, lengths.request_s)(*_printed(done))
@@ -175,14 +175,18 @@ def web_connects(path: str) -> Callable[[Ends, Lengths], Script]:
 
 
 def _wrk(seconds: float, connections: int, url: str) -> tuple[str, ...]:
-    return (*_ended_after(seconds), *("wrk", "-t1", f"-c{connections}", "-d1h", "-s", WRK_SCRIPT_PATH, url))
+    return (*ended_after(seconds), *("wrk", "-t1", f"-c{connections}", "-d1h", "-s", WRK_SCRIPT_PATH, url))
 
 
-def _ended_after(seconds: float) -> tuple[str, ...]:
+def ended_after(seconds: float) -> tuple[str, ...]:
     """What has a command interrupted after so long; its own status stays. Once more a second later: wrk misses an
-    interrupt that comes before its main thread sleeps."""
-    interrupt = ("timeout", "--preserve-status", "--signal=INT")
-    return *interrupt, "--kill-after=5", f"{seconds + 1:g}", *interrupt, f"{seconds:g}"
+    interrupt that comes before its main thread sleeps. What does not end then is killed.
+
+    In the foreground timeout(1) passes on an interrupt that it is sent itself, and leaves the command in our process
+    group; else it hears none after its own, and what it killed would be itself.
+    """
+    interrupt = ("timeout", "--foreground", "--preserve-status", "--signal=INT")
+    return *interrupt, f"{seconds + 1:g}", *interrupt, "--kill-after=5", f"{seconds:g}"
 
 
 ECHO_LOG = "/run/emu/echo.csv"
@@ -252,7 +256,7 @@ def incast(ends: Ends, lengths: Lengths) -> Script:
 def rr_under_load(ends: Ends, lengths: Lengths) -> Script:
     """Pings while a TCP stream fills the link. Pings begin when it does, and those answered after it has ended, by
     the machine's clock, do not count."""
-    pings = (*_ended_after(lengths.stream_s - LOAD_LEAD_S),
+    pings = (*ended_after(lengths.stream_s - LOAD_LEAD_S),
              "ping", "-D", "-n", "-i", str(PING_INTERVAL_S), "-W", "1", ends.address)
     stream = _stream(ends.source, ends.address, STREAM_PORT, lengths.stream_s, END_CLOCK)
     loaded, echo = yield [stream, Call(ends.source, ("sh", "-c", f"sleep {LOAD_LEAD_S}; exec {' '.join(pings)}"))]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +18,7 @@ from emu.errors import UsageError
 from emu.live.lab import Completed
 from emu.measure.metrics import METRICS, Reading
 from emu.measure.parsers import BadOutput
-from emu.measure.scripts import MOST_LOST, RATE_RESOLUTION, Call, Ends, Lengths, Script, senders
+from emu.measure.scripts import MOST_LOST, RATE_RESOLUTION, Call, Ends, Lengths, Script, ended_after, senders
 from emu.measure.words import questions
 from emu.measure.workloads import DEFAULT_WORKLOADS, KINDS, in_order, parse_workload, workloads_named
 from emu.model import Scenario
@@ -129,3 +135,35 @@ def test_senders_stand_on_other_nodes_and_are_spread_over_them() -> None:
     nodes = [wide.node_of[name].name for name in chosen]
     assert wide.node_of[wide.endpoints[1]].name not in nodes
     assert len(set(nodes[:3])) == 3
+
+
+DEAF = """import os, signal, sys, time
+heard = 0
+def hear(number, frame):
+    global heard
+    heard += 1
+    print(heard, flush=True)
+    if heard == int(sys.argv[1]):
+        sys.exit(3)
+signal.signal(signal.SIGINT, hear)
+print(os.getpid(), flush=True)
+while True:
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(("hears", "status"), [(1, 3), (2, 3), (0, 137)])
+def test_what_does_not_hear_an_interrupt_is_sent_another_and_then_killed(
+    hears: int, status: int, tmp_path: Path
+) -> None:
+    words = [*ended_after(0.5), sys.executable, "-c", DEAF, str(hears)]
+    with open(tmp_path / "said", "w") as said:  # a file: an orphan would hold a pipe open
+        done = subprocess.run(words, stdout=said, check=False, start_new_session=True)
+    number, *interrupts = (tmp_path / "said").read_text().split()
+    try:
+        assert (done.returncode, interrupts) == (status, ["1", "2"][: hears or 2])
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(number), 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(number), signal.SIGKILL)
