@@ -122,7 +122,8 @@ class Ordered:
 
 @dataclass(frozen=True)
 class Reaches:
-    """Every ordered pair of machines: an echo request is answered, and the answer's TTL is as declared."""
+    """Every ordered pair of machines: an echo request is answered, and the answer's TTL is as declared; or, where no
+    way is declared, there is no answer."""
 
 
 @dataclass(frozen=True)

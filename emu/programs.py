@@ -33,5 +33,7 @@ class Process:
 
 
 def symbol(name: str) -> str:
-    """A machine's name where a program's configuration takes letters, digits and underscores only."""
-    return re.sub(r"\W", "_", name)
+    """A machine's name where a program's configuration takes letters, digits and underscores only. No two names, which
+    are of small letters, give the same; and none but a lab's own may be a word that the program knows."""
+    plain = name.replace("-", "_").replace(".", "D")
+    return plain if re.match(r"(node|bridge|outside)_", plain) else f"N_{plain}"

@@ -160,10 +160,11 @@ def common_claims(plan: Plan, payload_mtu: int, needs: tuple[str, ...], path_mtu
     """What every design must do between its endpoints: reach everybody, carry full packets and TCP, and leave
     the controller out of established traffic. ``needs``: the claims without which none of it can be. ``payload_mtu``:
     of the endpoints' own interfaces; ``path_mtu``: where less fits through the path."""
+    whom = "every other to which there is a way, and no other" if plan.others else "every other"
     claims = [
         Claim(
             "reach",
-            "every machine reaches every other, and the answers arrive with the TTL their path gives them",
+            f"every machine reaches {whom}, and the answers arrive with the TTL their path gives them",
             "the path each design declares",
             Reaches(),
             needs,

@@ -76,8 +76,7 @@ def masquerading(scenario: Scenario, member: Node) -> tuple[NatRule, ...]:
 
 
 def masquerade_claims(plan: Plan) -> tuple[Claim, ...]:
-    """The rules of one machine of each kind that the overlay runs on, where it masquerades."""
-    of_kinds = {plan.by_name[node.name].kind: plan.by_name[node.name] for node in reversed(plan.underlay)}
+    """The rules of every machine that the overlay runs on, where it masquerades."""
     return tuple(
         Claim(
             f"masquerade-{machine.name}",
@@ -86,7 +85,7 @@ def masquerade_claims(plan: Plan) -> tuple[Claim, ...]:
             Prints(machine.name, ("nft", "list", "chain", "ip", "nat", NAT_CHAIN), 0,
                    tuple(rule.words for rule in machine.nat)),
         )
-        for machine in of_kinds.values()
+        for machine in plan.machines
         if machine.nat
     )
 
@@ -139,8 +138,20 @@ def outside_claims(plan: Plan, design: base.Design, tunnel: str) -> tuple[Claim,
     return (
         *hops,
         arrives,
+        *_hidden(plan, probe, outside, pod, bridges),
         *_masquerading_claims(plan),
         *(_bridge_claims(plan, outside, pod, bridges, tunnel) if bridges else ()),
+    )
+
+
+def _hidden(plan: Plan, probe: Ping, outside: Node, pod: str, bridges: tuple[Node, ...]) -> tuple[Claim, ...]:
+    """Where any of several bridge machines may have masqueraded."""
+    if not (bridges and masquerades(plan.params)):
+        return ()
+    request = {"icmp.type": ECHO_REQUEST, "ip.src": outside.address}
+    return (
+        Claim("outside-hidden", f"{pod} never sees {outside.name}'s own address", _MASQUERADE,
+              Unseen(probe, (f"{pod}:eth0",), request), ("outside-source",)),
     )
 
 

@@ -139,9 +139,7 @@ def _frames(test: FrameTest, lab: Lab, captures: _Captures) -> Finding:
 
 
 def _reaches(test: Reaches, lab: Lab, captures: _Captures) -> Finding:
-    count = len(lab.plan.machines)
-    misses = lab.sweep()
-    pairs = count * (count - 1)
+    pairs, misses = lab.sweep()
     shown = ", ".join(
         f"{src} to {dst}: {'no answer' if ttl is None else f'TTL {ttl}'}" for src, dst, ttl in misses[:_MISSES_SHOWN]
     )

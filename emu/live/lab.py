@@ -222,17 +222,18 @@ class Lab:
         """The ways there and back that the design declares; nothing where it says that there is none."""
         return parse_design(self.plan.design).design.round_trips(self.plan, src, dst)
 
-    def sweep(self) -> list[Miss]:
-        """Ping every ordered pair of machines between which there is a way; the pairs without the answer, and the TTL,
-        that the plan declares."""
-        misses: list[Miss] = self.tree.request("sweep", pairs=self._pairs(), most_neighbors=arp_limit())
-        return misses
+    def sweep(self) -> tuple[int, list[Miss]]:
+        """Ping every ordered pair of machines: how many, and those without the answer, and its TTL, that the plan
+        declares, or with one where it declares no way."""
+        pairs = self._pairs()
+        misses: list[Miss] = self.tree.request("sweep", pairs=pairs, most_neighbors=arp_limit())
+        return len(pairs), misses
 
     def _pairs(self) -> list[Pair]:
         names = [machine.name for machine in self.plan.machines]
         round_trips = parse_design(self.plan.design).design.round_trips
-        return [(a, b, self.plan.address(b), trips[0][1][-1].ttl)
-                for a in names for b in names if a != b and (trips := round_trips(self.plan, a, b))]
+        ways = ((a, b, round_trips(self.plan, a, b)) for a in names for b in names if a != b)
+        return [(a, b, self.plan.address(b), trips[0][1][-1].ttl if trips else None) for a, b, trips in ways]
 
     def census(self) -> dict[str, Counts]:
         """How many entries of each kind (``emu.laws``) were put into each machine, and where the switch is."""

@@ -27,8 +27,9 @@ _PATIENCE_S, _SHORT_PATIENCE_S = 20.0, 2.0
 _RETRY_S = 1.0
 _BUFFER_BYTES = 4 << 20
 
-Pair = tuple[str, str, str, int]
-"""Source machine, destination machine, destination address, TTL the answer must arrive with."""
+Pair = tuple[str, str, str, int | None]
+"""Source machine, destination machine, destination address, TTL the answer must arrive with (``None``: there must be
+none)."""
 
 Miss = tuple[str, str, int | None]
 """Source, destination, TTL seen (``None``: no answer)."""
@@ -43,7 +44,7 @@ def sweep(
     look: Callable[[Iterable[str]], None],
 ) -> list[Miss]:
     """Ping every pair until it is answered, again every second; the pairs that got no answer, or one with another TTL
-    than declared. It tells what can be reached, not what is lost.
+    than declared. Those that are to get none have two seconds. It tells what can be reached, not what is lost.
 
     ``node_of``: the node on which each machine stands, which learns neighbors for it.
     ``most_neighbors``: the machine's limit of ARP entries; about a third of it is used.
@@ -57,7 +58,8 @@ def sweep(
     try:
         room = most_neighbors // 3
         for batch in batches(names, pairs, side_of_batch(names, node_of, room, copies)):
-            misses += sweeper.batch(batch, _SHORT_PATIENCE_S if misses else _PATIENCE_S)
+            hopeless = batch[0][3] is None
+            misses += sweeper.batch(batch, _SHORT_PATIENCE_S if misses or hopeless else _PATIENCE_S)
             here = {name for pair in batch for name in pair[:2]}
             involved = here | {node_of[name] for name in here}
             look(involved)
@@ -80,11 +82,11 @@ def side_of_batch(names: Sequence[str], node_of: Mapping[str, str], room: int, c
 
 def batches(names: Sequence[str], pairs: Sequence[Pair], side: int) -> list[list[Pair]]:
     """The pairs in batches between at most ``side`` machines and as many others: blocks of the square of all pairs, so
-    that little has to be forgotten after each."""
+    that little has to be forgotten after each. Pairs that are to get no answer are in batches of their own."""
     block = {name: index // side for index, name in enumerate(names)}
     found: dict[tuple[int, ...], list[Pair]] = {}
     for pair in pairs:
-        found.setdefault(tuple(sorted(block[name] for name in pair[:2])), []).append(pair)
+        found.setdefault((*sorted(block[name] for name in pair[:2]), pair[3] is None), []).append(pair)
     return list(found.values())
 
 

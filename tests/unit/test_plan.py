@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -14,6 +15,7 @@ from emu.checks import plan_problems, scenario_problems
 from emu.designs import all_designs, make_plan, parse_design, plans_for
 from emu.errors import UsageError
 from emu.model import SWITCH, Plan, Scenario
+from emu.programs import symbol
 
 SPECS = sorted(
     {
@@ -306,3 +308,12 @@ def test_tincd_is_given_no_file_to_write_outside_of_its_lab() -> None:
                      for word in line.split() if word.startswith("/")}
             assert path.startswith("/run/emu/")
             assert all(word.startswith("/run/emu/") or word == "/dev/net/tun" for word in named), named
+
+
+def test_names_in_configurations_are_nobody_elses() -> None:
+    names = ["node-a", "bridge-1", "outside-1", "10.0.0.1", "rr", "node", "a-b", "a.b", "a--b", "bgp-path", "n-rr"]
+    symbols = [symbol(name) for name in names]
+    assert len(set(symbols)) == len(names)
+    assert symbols[:4] == ["node_a", "bridge_1", "outside_1", "N_10D0D0D1"]
+    for name in symbols:
+        assert re.fullmatch(r"(node|bridge|outside|N)_\w+", name, re.ASCII), name
