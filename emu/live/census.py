@@ -12,9 +12,6 @@ from dataclasses import dataclass, field
 from emu.laws import BGP_ROUTES, FDB, LEARNED_FDB, LEARNED_NEIGHBORS, NEIGHBORS, ROUTES, RULES
 from emu.live.namespaces import Namespace
 
-_LOCAL_TABLE = 255
-_UNICAST = 1  # RTN_UNICAST
-_CLONED = 0x200  # RTM_F_CLONED: what ICMP has told of a path, kept beside the table
 _PROTO_BIRD = 12  # include/uapi/linux/rtnetlink.h
 _RULES_OF_EVERYBODY = 3
 """local, main and default (``net/ipv4/fib_rules.c``, ``fib_default_rules_init``)."""
@@ -24,16 +21,13 @@ Counts = Mapping[str, int]
 
 def written(space: Namespace) -> dict[str, int]:
     """What is in a namespace because somebody has put it there, by kind."""
-    routes = [
-        route for route in space.route.get_routes(family=socket.AF_INET)
-        if route["type"] == _UNICAST and route["table"] != _LOCAL_TABLE and not route["flags"] & _CLONED
-    ]
+    routes = space.written_routes()
     return {
         ROUTES: len(routes),
         BGP_ROUTES: sum(route["proto"] == _PROTO_BIRD for route in routes),
         RULES: len(space.route.get_rules(family=socket.AF_INET)) - _RULES_OF_EVERYBODY,
-        NEIGHBORS: space.permanent_neighbors(),
-        FDB: space.written_fdb(),
+        NEIGHBORS: len(space.permanent_neighbors()),
+        FDB: len(space.written_fdb()),
     }
 
 

@@ -303,8 +303,8 @@ class Lab:
         self.tree.request("connect_controller", connected=connected)
 
     def differences(self) -> list[str]:
-        """What is no longer as the plan has it, a sentence each: devices gone, down or with another MTU, programs that
-        have ended (``emu.live.health``)."""
+        """What is no longer as it was when the lab was ready, a sentence each: devices, routes, written neighbors, FDB
+        entries, filters, programs (``emu.live.health``)."""
         return list(self.tree.request("differences"))
 
     def errors(self) -> list[str]:

@@ -28,6 +28,7 @@ _NO_PREFIX_ROUTE = 0x200
 PERMANENT, _NO_ARP, _FAILED = 0x80, 0x40, 0x20
 _RTNH_F_ONLINK = 4
 _NTF_MASTER = 4
+_LOCAL_TABLE, _UNICAST, _CLONED = 255, 1, 0x200  # RT_TABLE_LOCAL, RTN_UNICAST, RTM_F_CLONED
 
 # RTAX_CC_ALGO is 16 in include/uapi/linux/rtnetlink.h; pyroute2 0.7 ends at 15.
 rtmsg.metrics.nla_map = (*rtmsg.metrics.nla_map, ("RTAX_CC_ALGO", "asciiz"))
@@ -152,10 +153,19 @@ class Namespace:
             if entry["state"] & ~(PERMANENT | _NO_ARP | _FAILED)
         ]
 
-    def permanent_neighbors(self) -> int:
-        """How many neighbors are there for ever."""
+    def written_routes(self) -> list[Any]:
+        """The unicast routes of all tables but the kernel's own, as pyroute2 has them, without what ICMP has told of
+        paths, which the kernel keeps beside them."""
+        return [
+            route for route in self.route.get_routes(family=socket.AF_INET)
+            if route["type"] == _UNICAST and route["table"] != _LOCAL_TABLE and not route["flags"] & _CLONED
+        ]
+
+    def permanent_neighbors(self) -> list[tuple[str, str]]:
+        """Address and MAC of the neighbors that are there for ever."""
         entries = self.route.get_neighbours(family=socket.AF_INET)
-        return sum(bool(entry["state"] & PERMANENT) for entry in entries)
+        return [(entry.get_attr("NDA_DST"), entry.get_attr("NDA_LLADDR")) for entry in entries
+                if entry["state"] & PERMANENT]
 
     def flush_fdb(self) -> None:
         """Forget every MAC that a bridge or a tunnel device has learned."""
@@ -171,10 +181,10 @@ class Namespace:
         """The MACs that a bridge or a tunnel device has learned."""
         return [mac for _, mac, _ in self._learned_fdb()]
 
-    def written_fdb(self) -> int:
-        """How many forwarding entries are written on tunnel devices: those that name a tunnel end."""
-        return sum(bool(entry["state"] & PERMANENT) and entry.get_attr("NDA_DST") is not None
-                   for entry in self.route.fdb("dump"))
+    def written_fdb(self) -> list[tuple[str, str]]:
+        """MAC and tunnel end of the forwarding entries that are written on tunnel devices: those that name one."""
+        return [(entry.get_attr("NDA_LLADDR"), entry.get_attr("NDA_DST")) for entry in self.route.fdb("dump")
+                if entry["state"] & PERMANENT and entry.get_attr("NDA_DST") is not None]
 
     def _learned_fdb(self) -> list[tuple[int, str, str | None]]:
         """Interface index, MAC and, where a tunnel device has it, tunnel end of each entry that nobody has written

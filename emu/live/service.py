@@ -21,7 +21,7 @@ from emu.live.census import Counts, written
 from emu.live.controller import Controller
 from emu.live.daemons import Daemons
 from emu.live.fitting import entering, filter_bridges, link_ends, masquerade, shape_links, suit_userspace_datapath
-from emu.live.health import differences
+from emu.live.health import Health
 from emu.live.hosts import LabCLI, mininet_of
 from emu.live.links import settings
 from emu.live.namespaces import Namespace
@@ -78,6 +78,7 @@ class Service(Traffic):
         self._await_processes()
         if errors := self.errors():
             raise LabError(*errors)
+        self.health = Health(plan, self.spaces, self.daemons)
 
     def _await_processes(self) -> None:
         """Return when every machine shows what its programs are to have done."""
@@ -266,8 +267,8 @@ class Service(Traffic):
         return self.captures.pop(number).stop()
 
     def differences(self) -> list[str]:
-        """What is no longer as planned."""
-        return differences(self.plan, self.spaces, self.daemons)
+        """What is no longer as it was built."""
+        return self.health.differences()
 
     def census(self) -> dict[str, Counts]:
         """What was put into each machine, and where the switch is, by kind (``emu.laws``)."""
