@@ -79,14 +79,17 @@ class Bridges:
         unless it ends before."""
         lab, others = self._lab, set(self.names)
         number = lab.steady(src, dst, protocol, INTERVAL_MS)
-        wait_until("the first messages", lambda: lab.steady_received(number) >= _BEFORE)
-        machine = self.carrying(dst)
-        ended_s = time.monotonic()
-        end(machine)
-        self.await_routes(src, others - {machine})
-        routed_s = time.monotonic() - ended_s
-        if others - {machine}:
-            had = lab.steady_received(number)
-            wait_until("the flow to go on, or to end",
-                       lambda: lab.steady_is_over(number) or lab.steady_received(number) >= had + _AFTER, ROUTED_S)
-        return FailOver(machine, routed_s, lab.steadied(number))
+        try:
+            wait_until("the first messages", lambda: lab.steady_received(number) >= _BEFORE)
+            machine = self.carrying(dst)
+            ended_s = time.monotonic()
+            end(machine)
+            self.await_routes(src, others - {machine})
+            routed_s = time.monotonic() - ended_s
+            if others - {machine}:
+                had = lab.steady_received(number)
+                wait_until("the flow to go on, or to end",
+                           lambda: lab.steady_is_over(number) or lab.steady_received(number) >= had + _AFTER, ROUTED_S)
+        finally:
+            flow = lab.steadied(number)
+        return FailOver(machine, routed_s, flow)

@@ -94,8 +94,12 @@ def guide(arguments: Arguments, plans: tuple[Plan, ...], problems: list[str]) ->
     held = sum(verdict.result == "holds" for _, verdict in verdicts)
     progress.end()
     print(f"{held} of {len(verdicts)} facts of the deck hold")
-    folder = write_guide(out, told)
+    complaints = [sentence for each in told for sentence in each.complaints]
+    try:
+        folder = write_guide(out, told)
+    except EmuError as error:  # what a slide lacks may be what a request complained of
+        raise EmuError(*complaints, *error.problems) from None
     print(f"guide: {folder / 'guide.html'}")
-    if complaints := [sentence for each in told for sentence in each.complaints]:
+    if complaints:
         raise EmuError(*complaints)
     return int(held != len(verdicts))

@@ -75,8 +75,8 @@ def _slides(p: Picture) -> tuple[Slide, ...]:
         Slide(
             "past-the-bridge",
             "The answer goes another way.",
-            f"{walk.src} is on {node.name}'s own link: no tunnel, no bridge machine. Strict reverse path filtering "
-            "would not allow it.",
+            f"{walk.src} is on {node.name}'s own link: no tunnel, no bridge machine. A node with strict reverse "
+            "path filtering would have dropped the request.",
             p.moving(MEDIUM, ok, walk.way(ok)[-1], cards=cards),
             walk,
             walk.way(ok)[-1],

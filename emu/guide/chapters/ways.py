@@ -11,7 +11,7 @@ from emu.model import Plan
 from emu.walk.model import Walk
 
 SLIDES = "35-37"
-MEDIUM = Medium("switch", "L2 switch", "sees ■ and ◆ only")
+MEDIUM = Medium("switch", "L2 switch", "MACs of ■ and ◆ only")
 GET = {"http.line": REQUEST}
 
 Facts = Callable[[Plan, Request], tuple[Claim, ...]]
