@@ -4,6 +4,8 @@ One device without a remote end: where a packet goes is the next hop of its rout
 address, on-link by the device though it is not (``net/ipv4/ip_tunnel.c``, ``ip_tunnel_xmit``: "NBMA tunnel"). The outer
 TTL is the inner one's, since the device has none of its own.
 
+flannel asks for no path MTU discovery (``ipip.go``, ``configureIPIPDevice``, by vishvananda/netlink ``link_linux.go``,
+``addIptunAttrs``, which sends IFLA_IPTUN_PMTUDISC = 0): the outer header forbids fragments where the inner one does.
 With DirectRouting the same routes, on-link too, are by the interface of the nodes (``ipip.go``, ``GetRoute``).
 
 Entries per node: 1 for each other node.
@@ -51,7 +53,7 @@ class IpipBackend(Plain):
 
     def state(self, node: Node, others: Sequence[Node], scenario: Scenario) -> tuple[Query, ...]:
         device = self.device_name
-        data = {"local": node.address, "remote": "any", "pmtudisc": True}
+        data = {"local": node.address, "remote": "any", "pmtudisc": False}
         routes = [{"dst": o.pod_subnet, "gateway": o.address, "flags": ["onlink"]} for o in others]
         segment = {"dst": scenario.node_cidr, "scope": "link"}
         return (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from emu.backends import backend_of
 from emu.designs import all_designs, plans_for
 from emu.flannel import Flannel, KubeNode, node_network, pod_network, read_kube_nodes, read_net_conf
+from emu.live import namespaces
 from emu.model import Plan
 from emu.scenario import read
 
@@ -175,6 +176,23 @@ def test_ipip_routes_directly_too_on_link_as_flannel_has_it(tmp_path: Path) -> N
     assert direct[0] == {"dst": "192.168.0.0/16", "scope": "link"}
     assert direct[2] == {"dst": "10.244.3.0/24", "gateway": "192.168.1.3", "flags": ["onlink"]}
     assert not [hop for hop in all_designs()["overlay"].path(plan, "ctr-1", "ctr-4") if hop.outer]
+
+
+class Words:
+    """A namespace that notes what iproute2 would be told."""
+
+    def ip(self, *words: str) -> None:
+        self.said = words
+
+
+def test_ipip_is_made_without_path_mtu_discovery_as_flannel_makes_it(tmp_path: Path) -> None:
+    plan = plan_of("overlay", flannel=conf(tmp_path, Backend={"Type": "ipip"}))
+    (device,) = (device for device in plan.by_name["node-a"].devices if device.tunnel)
+    space = Words()
+    namespaces._tunnel(cast("namespaces.Namespace", space), device)
+    assert " ".join(space.said) == "link add name flannel.ipip mtu 1480 type ipip local 192.168.1.1 nopmtudisc"
+    link = backend_of("ipip", plan.scenario).state(plan.nodes[0], plan.nodes[1:], plan.scenario)[0]
+    assert link.expected[0]["linkinfo"]["info_data"]["pmtudisc"] is False
 
 
 def test_every_mistake_is_named(tmp_path: Path) -> None:
