@@ -16,6 +16,7 @@ from emu.addressing import (
     pod_subnet_prefix,
     pod_subnets,
 )
+from emu.flannel import node_network, pod_network
 from emu.model import Plan, Scenario, Shape, contains
 
 SMALLEST_MTU, LARGEST_MTU = 576, 65_000
@@ -51,11 +52,12 @@ def scenario_problems(scenario: Scenario) -> list[tuple[str, str]]:
     if scenario.seed < 0:
         problems.append(("seed", f"--seed {scenario.seed}: 0 or more"))
     problems += _links_problems(scenario)
-    pods = _network("pod_cidr", scenario.pod_cidr, problems)
-    nodes = _network("node_cidr", scenario.node_cidr, problems)
+    pods = _network("pod_cidr", scenario, problems)
+    nodes = _network("node_cidr", scenario, problems)
     problems += _cluster_problems(scenario, pods, nodes)
     if pods and nodes and pods.overlaps(nodes):
-        problems.append(("pod_cidr", f"--pod-cidr {pods} and --node-cidr {nodes} overlap"))
+        both = " and ".join(_called(scenario, field) for field in ("pod_cidr", "node_cidr"))
+        problems.append(("pod_cidr", f"{both} overlap"))
     if nodes and scenario.node_count >= 2 and not scenario.kube_nodes:
         room = sum(1 for _ in islice(node_addresses(str(nodes)), scenario.node_count))
         if room < scenario.node_count:
@@ -85,9 +87,18 @@ def _cluster_problems(
         if nodes and IPv4Address(node.address) not in nodes:
             problems.append(("kube_nodes", f"{where}its address, {node.address}, is not in {nodes}"))
         if count > _pods_in(subnet.prefixlen):
-            problems.append(("containers", f"--containers {count}: {subnet} of {node.name} has room for"
-                                           f" {_pods_in(subnet.prefixlen)}"))
+            problems.append(_too_small(scenario, subnet.prefixlen, f"{where}its pod subnet, {subnet},",
+                                       f"{subnet} of {node.name}"))
     return problems
+
+
+def _too_small(scenario: Scenario, prefix_length: int, unasked: str, asked: str) -> tuple[str, str]:
+    """What a file's pod subnet has no room for: containers that nobody has asked for, or that somebody has."""
+    count, room = scenario.containers_per_node, _pods_in(prefix_length)
+    if scenario.containers is None:
+        return "containers", (f"{unasked} has room for {room} container{'' if room == 1 else 's'}, {count} wanted:"
+                              " see --containers")
+    return "containers", f"--containers {count}: {asked} has room for {room}"
 
 
 def _links_problems(scenario: Scenario) -> list[tuple[str, str]]:
@@ -120,18 +131,31 @@ def _link_problems(shape: Shape) -> list[tuple[str, str]]:
     return problems
 
 
-def _network(field: str, text: str, problems: list[tuple[str, str]]) -> IPv4Network | None:
-    option = f"--{field.replace('_', '-')}"
+def _network(field: str, scenario: Scenario, problems: list[tuple[str, str]]) -> IPv4Network | None:
     try:
-        network = IPv4Network(text)
+        network = IPv4Network(getattr(scenario, field))
     except ValueError as error:
-        problems.append((field, f"{option} {text}: {error}"))
+        problems.append((field, f"{_called(scenario, field)}: {error}"))
         return None
     reserved = next((kept for kept in NOT_FOR_MACHINES if network.overlaps(kept)), None)
     if reserved:
-        problems.append((field, f"{option} {text}: no machine can have an address of {reserved}"))
+        problems.append((field, f"{_called(scenario, field)}: no machine can have an address of {reserved}"))
         return None
     return network
+
+
+def _called(scenario: Scenario, field: str) -> str:
+    """A network in the words of who asked for it: the option's, or those of the file that it follows from."""
+    cidr, nodes = getattr(scenario, field), scenario.kube_nodes
+    if field == "pod_cidr" and scenario.flannel:
+        return f"--flannel: Network {cidr}"
+    if field == "pod_cidr" and nodes and cidr == pod_network(nodes):
+        subnets = sorted(IPv4Network(node.pod_subnet) for node in nodes)
+        return f"--kube-nodes: {cidr}, the smallest network of all pod subnets, {subnets[0]} to {subnets[-1]}"
+    if field == "node_cidr" and nodes and cidr == node_network(nodes):
+        addresses = sorted(IPv4Address(node.address) for node in nodes)
+        return f"--kube-nodes: {cidr}, the smallest network of all nodes' addresses, {addresses[0]} to {addresses[-1]}"
+    return f"--{field.replace('_', '-')} {cidr}"
 
 
 def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[tuple[str, str]]:
@@ -140,13 +164,13 @@ def _pod_problems(scenario: Scenario, pods: IPv4Network) -> list[tuple[str, str]
     if 32 - prefix > LARGEST_SUBNET_BITS:
         return [("containers", f"--containers {count}: at most {_pods_in(32 - LARGEST_SUBNET_BITS)} on a node")]
     if scenario.flannel and count > _pods_in(scenario.flannel.subnet_length):
-        return [("containers", f"--containers {count}: a subnet of /{scenario.flannel.subnet_length} has room for"
-                               f" {_pods_in(scenario.flannel.subnet_length)}")]
+        subnet = f"a subnet of /{scenario.flannel.subnet_length}"
+        return [_too_small(scenario, scenario.flannel.subnet_length, f"--flannel: {subnet}", subnet)]
     room = sum(1 for _ in islice(pod_subnets(scenario), scenario.node_count))
     # The deck numbers a node's pods 10.0.X.0/24. Larger pod subnets are for networks wider than the deck's.
     if room < scenario.node_count or (prefix < DECK_SUBNET_PREFIX and pods.prefixlen >= DECK_POD_PREFIX):
-        return [("pod_cidr", f"--pod-cidr {pods} is too small for {scenario.node_count} nodes with {count} containers"
-                             " each: a wider one is needed")]
+        return [("pod_cidr", f"{_called(scenario, 'pod_cidr')} is too small for {scenario.node_count} nodes with"
+                             f" {count} containers each: a wider one is needed")]
     return []
 
 

@@ -91,7 +91,7 @@ OPTIONS = (
     ),
     _choice("sdn", "controller framework (auto: Ryu where it is installed)", "auto", "ryu", "os-ken"),
     Option("seed", "S", "seed of everything random (1)", int),
-    Option("flannel", "net-conf.json", "flannel's own configuration: pod network, subnets, back end",
+    Option("flannel", "net-conf.json", "flannel's own configuration: pod network, subnets, overlay's back end",
            _of_file(read_net_conf)),
     Option("kube-nodes", "FILE", "the nodes of a cluster, as 'kubectl get nodes -o json' prints them",
            _of_file(read_kube_nodes)),

@@ -324,7 +324,7 @@ def _tunnel(space: Namespace, device: Device) -> None:
         space.ip("link", "add", "name", device.name, "address", device.mac, "mtu", str(device.mtu), "type", "geneve",
                  "external", "dstport", str(tunnel.port))
     elif device.kind in ("ipip", "gre"):
-        end = ("external",) if device.kind == "gre" else ("local", tunnel.local)
+        end = ("external",) if device.kind == "gre" else ("local", tunnel.local, "nopmtudisc")
         space.ip("link", "add", "name", device.name, "mtu", str(device.mtu), "type", device.kind, *end)
     elif device.kind == "tun" or not _kernel_wireguard(space, device):
         _tun(space, device)
