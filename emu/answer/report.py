@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from emu.answer.draw import draw
 from emu.answer.guide import DEFAULT, Advice, guide
 from emu.answer.look import Held, spoke_of
-from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked, spread
+from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked, spread, wrong
 from emu.backends import DEFAULT as DEFAULT_BACKEND
 from emu.errors import UsageError
 from emu.measure.figures import Subject
@@ -42,11 +42,16 @@ class Answered:
     advice: Sequence[Advice]
 
     @property
+    def problems(self) -> list[str]:
+        """What failed while it was measured."""
+        return [*self.document["problems"], *wrong(self.document)]
+
+    @property
     def reasons(self) -> list[str]:
         """What speaks against its figures."""
         found = [f"{name}: {reason.text}" for name, part in self.parts.items()
                  for reason in part.summary.verdict.reasons]
-        return [*found, *self.document["problems"], *([] if self.document["ended"] else ["it was interrupted"])]
+        return [*found, *self.problems, *([] if self.document["ended"] else ["it was interrupted"])]
 
 
 def is_answer(path: Path) -> bool:
@@ -92,15 +97,16 @@ def _label(spec: str) -> str:
 
 def _numbers(parts: Mapping[str, Subject], document: Mapping[str, Any], labels: Mapping[str, str]) -> list[Number]:
     found: list[Number] = []
+    uncounted = _uncounted(labels, document)
     for name, part in parts.items():
         summary = part.summary
-        found += costs(name, summary, labels)
+        found += costs(name, summary, labels, uncounted)
         default = DEFAULT if name == "inside" else DEFAULT.replace("none", "bridge")
         for spec in summary.specs:
             if spec not in (default, summary.specs[0]):
-                found += against(name, summary, labels, spec, default)
+                found += against(name, summary, labels, spec, default, uncounted)
         if name == "inside" and {DEFAULT, "hostgw"} <= set(summary.specs):
-            found += against(name, summary, labels, DEFAULT, "hostgw")
+            found += against(name, summary, labels, DEFAULT, "hostgw", uncounted)
     for each in document["looked"]:
         found += looked(each, labels[each["spec"]])
     for each in document["spread"]:
@@ -110,6 +116,14 @@ def _numbers(parts: Mapping[str, Subject], document: Mapping[str, Any], labels: 
         of_one = list(trials)
         found += ended(of_one, labels[of_one[0]["spec"]])
     return found
+
+
+def _uncounted(specs: Iterable[str], document: Mapping[str, Any]) -> set[str]:
+    """Overlays by WireGuard, unless a program was seen to encipher: the kernel's does it in threads of the kernel, whose
+    CPU time is in no process."""
+    if False in [each.get("kernel_wireguard") for each in document["looked"]]:
+        return set()
+    return {spec for spec in specs if parts_of(spec)[1].get("backend") == "wireguard"}
 
 
 def _ending(trial: Mapping[str, Any]) -> tuple[str, str]:
