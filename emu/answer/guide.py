@@ -197,11 +197,13 @@ def _outside(writer: _Writer) -> None:
 
 def _failure(writer: _Writer) -> None:
     plain, masquerading = f"{_OUTSIDE}bridge,bridges=2", f"{_OUTSIDE}bridge,bridges=2,snat=on"
-    writer.say("The hotter of two carries ", "{h}", " of the flows.", h=f"hottest/{plain}")
+    hottest = f"hottest/{plain}"
+    who = "The hotter" if (writer.value(hottest) or 0) > 0.5 else "Each"
+    writer.say(f"{who} of two carries ", "{h}", " of the flows.", h=hottest)
     writer.say("With two of them, one falling silent in mid-transfer: the client routes by the other one after ", "{r}",
-               " ms (BFD), and a UDP flow is without arrivals for ", "{u}", " ms; the former lasts from the command "
-               "that silences the machine until a look, of one after the other, finds the client's route changed, the "
-               "latter from one arrival to the next.", r=f"routed_ms/udp/{plain}", u=f"longest_gap_ms/udp/{plain}")
+               " ms (BFD), and a UDP flow is without arrivals for ", "{u}", " ms: the former is counted from the "
+               "command that silences the machine to the look at the client's routes that finds them changed, the "
+               "latter from arrival to arrival.", r=f"routed_ms/udp/{plain}", u=f"longest_gap_ms/udp/{plain}")
     if _say_fate(writer, "Where pods see the client's own address, TCP", plain, ""):
         writer.say("Their data arrived again after ", "{g}", " ms.", g=f"longest_gap_ms/tcp/{plain}")
     lived, were_reset = (writer.value(f"{what}/tcp/{masquerading}") for what in ("lived", "reset"))

@@ -168,7 +168,7 @@ def spread(each: Mapping[str, Any], label: str) -> Iterable[Number]:
     counts = each["by"].values()
     arrived = sum(counts)
     if arrived:
-        what = f"{label}: share of the {arrived} flows that arrived, of {each['flows']}, by the bridge machine that has most"
+        what = f"{label}: share, of the {arrived} of {each['flows']} flows that arrived, of the machine that has most"
         yield Number(f"hottest/{each['spec']}", what, max(counts) / arrived, "ratio", "answer.json", arrived)
 
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from emu.answer.draw import draw
+from emu.answer.draw import OVER, beside, draw
 from emu.answer.guide import DEFAULT, Advice, guide
 from emu.answer.look import Held, spoke_of
 from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked, spread, wrong
@@ -119,8 +119,8 @@ def _numbers(parts: Mapping[str, Subject], document: Mapping[str, Any], labels: 
 
 
 def _uncounted(specs: Iterable[str], document: Mapping[str, Any]) -> set[str]:
-    """Overlays by WireGuard, unless a program was seen to encipher: the kernel's does it in threads of the kernel, whose
-    CPU time is in no process."""
+    """Overlays by WireGuard, unless a program was seen to encipher: the kernel does it in threads of its own, whose CPU
+    time is no process's."""
     if False in [each.get("kernel_wireguard") for each in document["looked"]]:
         return set()
     return {spec for spec in specs if parts_of(spec)[1].get("backend") == "wireguard"}
@@ -143,8 +143,7 @@ def redraw_answer(path: Path) -> Answered:
     use_in_figures()
     folder.folder("plots")
     figures = []
-    for name, title, figure in draw(answered.document, answered.parts, answered.numbers, answered.labels,
-                                    conditions(answered.parts["inside"].run)):
+    for name, title, figure in draw(answered.document, answered.parts, answered.numbers, answered.labels):
         folder.write(f"plots/{name}.pdf", image(figure, "pdf"))
         png = image(figure, "png")
         folder.write(f"plots/{name}.png", png)
@@ -167,6 +166,9 @@ def _render(answered: Answered, figures: Sequence[tuple[str, str]]) -> str:
         costs=[noun for _, _, noun in COSTS],
         rows=rows,
         labels=answered.labels,
+        over=OVER,
+        beside=beside([each["spec"] for each in answered.document["looked"]]),
+        enciphers=any(each.get("kernel_wireguard") for each in answered.document["looked"]),
         looked=[(each, *spoke_of(each), [Held(**held) for held in each["held"]])
                 for each in answered.document["looked"]],
         endings=_endings(answered),
@@ -187,8 +189,8 @@ def _cells(answered: Answered, part: str, spec: str) -> list[tuple[Number | None
 
 
 def _endings(answered: Answered) -> list[tuple[str, str, list[Number | None]]]:
-    """A row for each way and protocol: went on, was ended, the gap, until routed."""
-    keys = ("lived", "ended", "longest_gap_ms", "routed_ms")
+    """A row for each way and protocol: went on, was ended, of these by a reset, the gap, until routed."""
+    keys = ("lived", "ended", "reset", "longest_gap_ms", "routed_ms")
     kinds = dict.fromkeys((trial["spec"], trial["protocol"]) for trial in answered.document["endings"])
     return [(answered.labels[spec], protocol, [answered.numbers.get(f"{key}/{protocol}/{spec}") for key in keys])
             for spec, protocol in kinds]
