@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from emu.answer.numbers import RESET, Number, Numbers
 from emu.backends import DEFAULT
+from emu.designs.outside import NONE
 from emu.measure.figures import GAP, HEADING, MARKS, TICKS_AND_LABEL, Subject
 from emu.measure.look import Style, styles
 from emu.measure.plots import INK2, ROW, ROWS_WIDTH, Row, Sheet, draw_rows, log_axis, text_width
@@ -49,6 +50,11 @@ def _looks(specs: Sequence[str], labels: Mapping[str, str]) -> dict[str, Style]:
     """Variants of a design are told apart by their labels: a hollow marker means that a figure is not trusted."""
     looks = styles([parts_of(spec) for spec in specs])
     return {spec: replace(looks[spec], label=labels[spec], is_open=False) for spec in specs}
+
+
+def label_of(spec: str, origin: str, labels: Mapping[str, str]) -> str:
+    """A design's label by where it is looked at from, ``inside`` or ``outside``."""
+    return "nothing done" if origin == "outside" and parts_of(spec)[1].get("outside") == NONE else labels[spec]
 
 
 def beside(specs: Collection[str]) -> str:
@@ -127,13 +133,15 @@ def _state(specs: Sequence[str], labels: Mapping[str, str], numbers: Numbers, wh
     for index, (heading, found) in enumerate(parts):
         is_last = index == len(parts) - 1
         ax = sheet.axes(HEADING, ROW * len(found), TICKS_AND_LABEL if is_last else GAP, ROWS_WIDTH)
-        draw_rows(ax, [_plain(looks[spec], value, few) for spec, value in found], heading)
+        draw_rows(ax, [_held(looks[spec], spec, value, few) for spec, value in found], heading)
         _from_zero(ax, most, "entries" if is_last else "")
     return "state", title, sheet.figure
 
 
-def _plain(style: Style, value: Number, alike: bool) -> Row:
-    """``alike``: whether all clusters have as many nodes."""
+def _held(style: Style, spec: str, value: Number, alike: bool) -> Row:
+    """What one machine holds. ``alike``: whether all clusters have as many nodes."""
+    origin = "outside" if value.id.endswith("/outside") else "inside"
+    style = replace(style, label=label_of(spec, origin, {spec: style.label}))
     return Row(style, value.value, None, (), value.text if alike else f"{value.text} · {value.nodes} nodes")
 
 

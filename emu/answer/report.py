@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from emu.answer.draw import OVER, beside, draw
+from emu.answer.draw import OVER, beside, draw, label_of
 from emu.answer.guide import DEFAULT, Advice, guide
 from emu.answer.look import Held, spoke_of
 from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked, spread, wrong
@@ -108,7 +108,7 @@ def _numbers(parts: Mapping[str, Subject], document: Mapping[str, Any], labels: 
         if name == "inside" and {DEFAULT, "hostgw"} <= set(summary.specs):
             found += against(name, summary, labels, DEFAULT, "hostgw", uncounted)
     for each in document["looked"]:
-        found += looked(each, labels[each["spec"]])
+        found += looked(each, label_of(each["spec"], each["from"], labels))
     for each in document["spread"]:
         found += spread(each, labels[each["spec"]])
     keyed = sorted(document["endings"], key=_ending)
@@ -169,7 +169,8 @@ def _render(answered: Answered, figures: Sequence[tuple[str, str]]) -> str:
         over=OVER,
         beside=beside([each["spec"] for each in answered.document["looked"]]),
         enciphers=any(each.get("kernel_wireguard") for each in answered.document["looked"]),
-        looked=[(each, *spoke_of(each), [Held(**held) for held in each["held"]])
+        looked=[(each, label_of(each["spec"], each["from"], answered.labels), *spoke_of(each),
+                 [Held(**held) for held in each["held"]])
                 for each in answered.document["looked"]],
         endings=_endings(answered),
         numbers=list(answered.numbers.by_id.values()),
