@@ -181,7 +181,8 @@ def _outside(writer: _Writer) -> None:
     pinged = f"answered/there/{DEFAULT}/outside"
     came = writer.value(f"routers/there/{DEFAULT}/outside") is not None
     why = ": nobody on its segment speaks for a pod's address." if writer.value(pinged) == 0 and not came else "."
-    writer.say("With nothing done an outside machine has had ", "{n}", f" answers to its ping{why}", n=pinged)
+    noun = "answer" if writer.value(pinged) == 1 else "answers"
+    writer.say("With nothing done an outside machine has had ", "{n}", f" {noun} to its ping{why}", n=pinged)
     ways = {"route": "Routes to nodes", "bridge": "A bridge machine",
             "bridge,snat=on": "A bridge machine that masquerades", "client": "The overlay on the client"}
     for way, words in ways.items():

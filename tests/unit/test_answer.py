@@ -92,7 +92,7 @@ def test_a_sentence_concludes_only_what_its_numbers_bear_out(answered: Answered)
     assert "plain routes (hostgw)" not in told(answered, {"answered/back/hostgw": 0}).lower()
     assert "what is left" not in told(answered, {f"answered/there/{DEFAULT}": 0})
     reached = told(answered, {f"answered/there/{DEFAULT}/outside": 1})
-    assert "has had 1 answers to its ping." in reached
+    assert "has had 1 answer to its ping." in reached
     assert "nobody" not in reached
     arrived = Number(f"routers/there/{DEFAULT}/outside", "routers", 1, "routers", "answer.json")
     assert "nobody" not in told(answered, None, arrived)
