@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from emu.backends import all_backends
 from emu.designs import all_designs, make_plan, parse_design
 from emu.designs.outside import BRIDGE, CLIENT, NONE, ROUTE
-from emu.errors import MissingError
+from emu.errors import MissingError, UsageError
 from emu.model import Plan, Scenario
 
 REFERENCE = "bare"
@@ -35,7 +35,8 @@ class Cast:
 
 def cast_for(scenario: Scenario, refuse: Callable[[Plan], object]) -> Cast:
     """The cast for a scenario. ``refuse``: raises ``MissingError`` for a plan that this machine cannot run; bare, and
-    the overlay by default, must be possible. ``UsageError`` for a scenario that a design cannot have."""
+    the overlay by default, must be possible. ``UsageError`` for a scenario that a design cannot have, and for one that
+    has nobody to measure between."""
     lacking: list[tuple[str, str]] = []
 
     def possible(specs: Sequence[str], wanted: Scenario = scenario) -> list[Plan]:
@@ -52,6 +53,7 @@ def cast_for(scenario: Scenario, refuse: Callable[[Plan], object]) -> Cast:
     within = replace(scenario, outside=0)
     beside = [name for name in BESIDE if name in all_designs()]
     names = [*PLAIN, *(f"overlay:backend={name}" for name in all_backends()), *beside]
+    _refuse_nobody(within)
     refuse(make_plan(parse_design(REFERENCE), within))
     inside = possible([REFERENCE, *names], within)
     backends = [plan.params["backend"] for plan in inside if "backend" in plan.params]
@@ -73,7 +75,13 @@ def cast_for(scenario: Scenario, refuse: Callable[[Plan], object]) -> Cast:
     )
 
 
+def _refuse_nobody(scenario: Scenario) -> None:
+    if make_plan(parse_design("overlay"), scenario).endpoints is None:
+        raise UsageError("in this scenario there are no two pods on two nodes to measure between: "
+                         "--containers takes 1 or more")
+
+
 def from_outside(plan: Plan) -> Plan:
     """A plan that is measured from its first outside machine to the second endpoint."""
-    assert plan.endpoints is not None  # bare has the same scenario and was asked before
+    assert plan.endpoints is not None  # the overlay of the same scenario was asked before
     return replace(plan, endpoints=(plan.others[0].name, plan.endpoints[1]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from emu.answer.look import Held, spoke_of
 from emu.measure.metrics import PER_BYTE
 from emu.measure.stats import Estimate, block_ratios, median_over_blocks
-from emu.measure.summary import Summary
+from emu.measure.summary import Cell, Summary
 from emu.measure.words import DASH, number
 
 COSTS = (("tcp_stream", "throughput", "TCP throughput"), ("tcp_rr", "rate", "request rate"),
@@ -22,7 +23,8 @@ COSTS = (("tcp_stream", "throughput", "TCP throughput"), ("tcp_rr", "rate", "req
 @dataclass(frozen=True)
 class Number:
     """One number of a run. ``id`` is unique; ``low`` and ``high``: its 95 % interval, where it has one; ``n``: how many
-    blocks or trials it is from; ``source``: the file in the run's folder that it is from."""
+    blocks or trials it is from; ``source``: the file in the run's folder that it is from; ``nodes``: the nodes of its
+    cluster, where it is a count that grows with them."""
 
     id: str
     what: str
@@ -32,11 +34,13 @@ class Number:
     n: int = 1
     low: float | None = None
     high: float | None = None
+    nodes: int | None = None
 
     @property
     def text(self) -> str:
         """The number as it stands in tables and sentences, with its interval."""
-        digits = _ratio if self.unit == "ratio" else _whole if self.unit in WHOLE else number
+        digits = (partial(_ratio, apart=self.differs) if self.unit == "ratio"
+                  else _whole if self.unit in WHOLE else number)
         interval = f" ({digits(self.low)}{DASH}{digits(self.high)})" if self.low is not None and self.high is not None \
             else ""
         return digits(self.value) + interval
@@ -55,8 +59,12 @@ WHOLE = frozenset({"bytes", "entries", "flows", "routers", "trials", "machines"}
 """Units that are counted."""
 
 
-def _ratio(value: float) -> str:
-    return f"{value:.2f}"
+def _ratio(value: float, apart: bool) -> str:
+    """Two digits; more of a number that is not 1 but would read as it, where ``apart``."""
+    digits = 2
+    while apart and digits < 5 and float(f"{value:.{digits}f}") == 1:
+        digits += 1
+    return f"{value:.{digits}f}"
 
 
 def _whole(value: float) -> str:
@@ -82,25 +90,47 @@ class Numbers:
         return self.by_id.get(name)
 
 
-def costs(name: str, summary: Summary, labels: Mapping[str, str]) -> Iterable[Number]:
-    """Of each design of a comparison: its medians, and their ratios to bare."""
+RESET = "reset by peer"
+"""What the system says of a connection that the other end has reset (``ECONNRESET``)."""
+
+_GIGA, _MEGA = (1e-9, "Gbit/s"), (1e-6, "Mbit/s")
+
+
+def costs(name: str, summary: Summary, labels: Mapping[str, str], uncounted: Collection[str]) -> Iterable[Number]:
+    """Of each design of a comparison: its medians, and their ratios to bare. ``uncounted``: those whose CPU time is
+    not all known."""
     for spec in summary.specs:
         for workload, metric, noun in COSTS:
-            cell = summary.cell(spec, workload, metric)
+            cell = _cell(summary, spec, workload, metric, uncounted)
             if cell is None:
                 continue
-            unit = cell.entry()["unit"]
-            yield Number(f"{name}/{metric}/{spec}", f"{labels[spec]}: {noun}", cell.median.value, unit,
-                         f"{name}/summary.json", len(cell.blocks), *_ends(cell.median))
+            scale, unit = _unit(summary, cell)
+            low, high = (end and end * scale for end in _ends(cell.median))
+            yield Number(f"{name}/{metric}/{spec}", f"{labels[spec]}: {noun}", cell.median.value * scale, unit,
+                         f"{name}/summary.json", len(cell.blocks), low, high)
             if cell.ratio is not None and spec != summary.specs[0]:
                 yield Number(f"{name}/{metric}/{spec}/bare", f"{labels[spec]}: {noun} as a share of bare's",
                              cell.ratio.value, "ratio", f"{name}/summary.json", len(cell.ratios), *_ends(cell.ratio))
 
 
-def against(name: str, summary: Summary, labels: Mapping[str, str], spec: str, other: str) -> Iterable[Number]:
-    """One design's medians over another's of the same blocks."""
+def _cell(summary: Summary, spec: str, workload: str, metric: str, uncounted: Collection[str]) -> Cell | None:
+    return None if metric == PER_BYTE and spec in uncounted else summary.cell(spec, workload, metric)
+
+
+def _unit(summary: Summary, cell: Cell) -> tuple[float, str]:
+    """What values are multiplied by, and the unit they are in then: for throughput one for all designs."""
+    unit = str(cell.entry()["unit"])
+    if unit != "bit/s":
+        return 1.0, unit
+    first = summary.cell(summary.specs[0], cell.workload, cell.metric) or cell
+    return _GIGA if first.median.value >= 1e8 else _MEGA
+
+
+def against(name: str, summary: Summary, labels: Mapping[str, str], spec: str, other: str,
+            uncounted: Collection[str]) -> Iterable[Number]:
+    """One design's medians over another's of the same blocks. ``uncounted``: as for ``costs``."""
     for workload, metric, noun in COSTS:
-        one, two = summary.cell(spec, workload, metric), summary.cell(other, workload, metric)
+        one, two = (_cell(summary, each, workload, metric, uncounted) for each in (spec, other))
         ratios = block_ratios(one.blocks, two.blocks) if one and two else np.array([])
         if ratios.size:
             estimate = median_over_blocks(ratios)
@@ -127,16 +157,19 @@ def looked(each: Mapping[str, Any], label: str) -> Iterable[Number]:
                          spoke.routers, "routers", source)
     for of_kind in (Held(**held) for held in each["held"]):
         if of_kind.kind != "container":
-            yield Number(f"held/{of_kind.kind}/{spec}", f"{label}: entries that {of_kind.machine} holds",
-                         of_kind.entries, "entries", source)
-    yield Number(f"flows/{spec}", f"{label}: flows of the switch", each["flows"], "flows", source)
+            yield Number(f"held/{of_kind.kind}/{spec}", f"{label}: entries that {of_kind.machine} holds, with "
+                         f"{each['nodes']} nodes", of_kind.entries, "entries", source, nodes=each["nodes"])
+    yield Number(f"flows/{spec}", f"{label}: flows in the switch's table, with {each['nodes']} nodes", each["flows"],
+                 "flows", source, nodes=each["nodes"])
 
 
 def spread(each: Mapping[str, Any], label: str) -> Iterable[Number]:
     """How flows from outside were spread over bridge machines."""
     counts = each["by"].values()
-    what = f"{label}: share of {each['flows']} flows by the bridge machine that has most"
-    yield Number(f"hottest/{each['spec']}", what, max(counts) / sum(counts), "ratio", "answer.json", each["flows"])
+    arrived = sum(counts)
+    if arrived:
+        what = f"{label}: share, of the {arrived} of {each['flows']} flows that arrived, of the machine that has most"
+        yield Number(f"hottest/{each['spec']}", what, max(counts) / arrived, "ratio", "answer.json", arrived)
 
 
 def ended(trials: Sequence[Mapping[str, Any]], label: str) -> Iterable[Number]:
@@ -144,13 +177,27 @@ def ended(trials: Sequence[Mapping[str, Any]], label: str) -> Iterable[Number]:
     first = trials[0]
     spec, protocol, source = first["spec"], first["protocol"], "answer.json"
     lived = [trial for trial in trials if not trial["error"]]
+    were_reset = [trial for trial in trials if RESET in trial["error"]]
     yield Number(f"lived/{protocol}/{spec}", f"{label}: {protocol.upper()} flows that went on, of {len(trials)}",
                  len(lived), "trials", source, len(trials))
     yield Number(f"ended/{protocol}/{spec}", f"{label}: {protocol.upper()} flows that were ended, of {len(trials)}",
                  len(trials) - len(lived), "trials", source, len(trials))
+    yield Number(f"reset/{protocol}/{spec}", f"{label}: {protocol.upper()} flows that were reset, of {len(trials)}",
+                 len(were_reset), "trials", source, len(trials))
     for key, noun, of_these in (("longest_gap_ms", "the longest time in which nothing arrived", lived),
-                                ("routed_ms", "until the client routes by the other one", trials)):
+                                ("routed_ms", "until a look finds the client routing by the other one", trials)):
         if of_these:
             estimate = median_over_blocks(np.array([trial[key] for trial in of_these], dtype=np.float64))
             yield Number(f"{key}/{protocol}/{spec}", f"{label}, {protocol.upper()}: {noun}", estimate.value, "ms",
                          source, len(of_these), *_ends(estimate))
+
+
+def wrong(document: Mapping[str, Any]) -> Iterable[str]:
+    """What parts 3 and 4 of a run have found that is no number: flows of which none arrived, and flows that were ended
+    by anything but a reset."""
+    for each in document["spread"]:
+        if not sum(each["by"].values()):
+            yield f"{each['spec']}: of {each['flows']} flows from outside none arrived by a bridge machine"
+    for trial in document["endings"]:
+        if trial["error"] and RESET not in trial["error"]:
+            yield f"{trial['spec']}: trial {trial['trial'] + 1}, {trial['protocol']}: {trial['error']}"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from emu.answer.draw import draw
+from emu.answer.draw import OVER, beside, draw, label_of
 from emu.answer.guide import DEFAULT, Advice, guide
 from emu.answer.look import Held, spoke_of
-from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked, spread
+from emu.answer.numbers import COSTS, Number, Numbers, against, costs, ended, looked, spread, wrong
 from emu.backends import DEFAULT as DEFAULT_BACKEND
 from emu.errors import UsageError
 from emu.measure.figures import Subject
@@ -42,11 +42,16 @@ class Answered:
     advice: Sequence[Advice]
 
     @property
+    def problems(self) -> list[str]:
+        """What failed while it was measured."""
+        return [*self.document["problems"], *wrong(self.document)]
+
+    @property
     def reasons(self) -> list[str]:
         """What speaks against its figures."""
         found = [f"{name}: {reason.text}" for name, part in self.parts.items()
                  for reason in part.summary.verdict.reasons]
-        return [*found, *self.document["problems"], *([] if self.document["ended"] else ["it was interrupted"])]
+        return [*found, *self.problems, *([] if self.document["ended"] else ["it was interrupted"])]
 
 
 def is_answer(path: Path) -> bool:
@@ -92,17 +97,18 @@ def _label(spec: str) -> str:
 
 def _numbers(parts: Mapping[str, Subject], document: Mapping[str, Any], labels: Mapping[str, str]) -> list[Number]:
     found: list[Number] = []
+    uncounted = _uncounted(labels, document)
     for name, part in parts.items():
         summary = part.summary
-        found += costs(name, summary, labels)
+        found += costs(name, summary, labels, uncounted)
         default = DEFAULT if name == "inside" else DEFAULT.replace("none", "bridge")
         for spec in summary.specs:
             if spec not in (default, summary.specs[0]):
-                found += against(name, summary, labels, spec, default)
+                found += against(name, summary, labels, spec, default, uncounted)
         if name == "inside" and {DEFAULT, "hostgw"} <= set(summary.specs):
-            found += against(name, summary, labels, DEFAULT, "hostgw")
+            found += against(name, summary, labels, DEFAULT, "hostgw", uncounted)
     for each in document["looked"]:
-        found += looked(each, labels[each["spec"]])
+        found += looked(each, label_of(each["spec"], each["from"], labels))
     for each in document["spread"]:
         found += spread(each, labels[each["spec"]])
     keyed = sorted(document["endings"], key=_ending)
@@ -110,6 +116,14 @@ def _numbers(parts: Mapping[str, Subject], document: Mapping[str, Any], labels: 
         of_one = list(trials)
         found += ended(of_one, labels[of_one[0]["spec"]])
     return found
+
+
+def _uncounted(specs: Iterable[str], document: Mapping[str, Any]) -> set[str]:
+    """Overlays by WireGuard, unless a program was seen to encipher: the kernel does it in threads of its own, whose CPU
+    time is no process's."""
+    if False in [each.get("kernel_wireguard") for each in document["looked"]]:
+        return set()
+    return {spec for spec in specs if parts_of(spec)[1].get("backend") == "wireguard"}
 
 
 def _ending(trial: Mapping[str, Any]) -> tuple[str, str]:
@@ -129,8 +143,7 @@ def redraw_answer(path: Path) -> Answered:
     use_in_figures()
     folder.folder("plots")
     figures = []
-    for name, title, figure in draw(answered.document, answered.parts, answered.numbers, answered.labels,
-                                    conditions(answered.parts["inside"].run)):
+    for name, title, figure in draw(answered.document, answered.parts, answered.numbers, answered.labels):
         folder.write(f"plots/{name}.pdf", image(figure, "pdf"))
         png = image(figure, "png")
         folder.write(f"plots/{name}.png", png)
@@ -153,7 +166,11 @@ def _render(answered: Answered, figures: Sequence[tuple[str, str]]) -> str:
         costs=[noun for _, _, noun in COSTS],
         rows=rows,
         labels=answered.labels,
-        looked=[(each, *spoke_of(each), [Held(**held) for held in each["held"]])
+        over=OVER,
+        beside=beside([each["spec"] for each in answered.document["looked"]]),
+        enciphers=any(each.get("kernel_wireguard") for each in answered.document["looked"]),
+        looked=[(each, label_of(each["spec"], each["from"], answered.labels), *spoke_of(each),
+                 [Held(**held) for held in each["held"]])
                 for each in answered.document["looked"]],
         endings=_endings(answered),
         numbers=list(answered.numbers.by_id.values()),
@@ -173,8 +190,8 @@ def _cells(answered: Answered, part: str, spec: str) -> list[tuple[Number | None
 
 
 def _endings(answered: Answered) -> list[tuple[str, str, list[Number | None]]]:
-    """A row for each way and protocol: went on, was ended, the gap, until routed."""
-    keys = ("lived", "ended", "longest_gap_ms", "routed_ms")
+    """A row for each way and protocol: went on, was ended, of these by a reset, the gap, until routed."""
+    keys = ("lived", "ended", "reset", "longest_gap_ms", "routed_ms")
     kinds = dict.fromkeys((trial["spec"], trial["protocol"]) for trial in answered.document["endings"])
     return [(answered.labels[spec], protocol, [answered.numbers.get(f"{key}/{protocol}/{spec}") for key in keys])
             for spec, protocol in kinds]

@@ -13,8 +13,8 @@ from emu.answer.cast import Cast
 from emu.answer.look import look
 from emu.answer.report import FILE, FORMAT, redraw_answer
 from emu.bridges import Bridges
-from emu.errors import EmuError, LabError
-from emu.live.lab import Lab
+from emu.errors import EmuError, LabError, MissingError
+from emu.live.lab import Lab, choose, this_machine
 from emu.live.steady import PROTOCOLS
 from emu.measure.asked import comparison_of
 from emu.measure.blocks import PROFILES
@@ -25,14 +25,31 @@ from emu.model import Plan
 from emu.output import OutputFolder
 
 WORKLOADS = ("tcp_rr", "tcp_stream")
-TOOLS = tuple(sorted({tool for name in WORKLOADS for tool in parse_workload(name).tools}))
+TOOLS = tuple(sorted({"tc", *(tool for name in WORKLOADS for tool in parse_workload(name).tools)}))
 """Commands that the run uses, besides those every lab needs."""
+
+SILENCE = "qdisc clsact"
+"""The finding about what has a bridge machine fall silent (``LabMachine.silence``)."""
 
 FLOWS = 512
 """Flows of one datagram each, to see how they are spread over bridge machines."""
 
 ENDINGS: Mapping[str, int] = {"quick": 6, "standard": 10, "paper": 20}
 """How often a bridge machine is ended by profile, for each protocol and way."""
+
+
+def refuse(plan: Plan) -> None:
+    """``MissingError`` if this machine cannot run a plan, or cannot have a machine fall silent."""
+    problems: list[str] = []
+    try:
+        choose(plan, TOOLS)
+    except MissingError as error:
+        problems += error.problems
+    silence = this_machine().finding(SILENCE)
+    if silence.state == "absent":
+        problems.append(silence.sentence())
+    if problems:
+        raise MissingError(*dict.fromkeys(problems))
 
 
 def answer(cast: Cast, profile: str, out: Path, argv: Sequence[str], progress: Progress) -> Path:
@@ -72,7 +89,9 @@ def answer(cast: Cast, profile: str, out: Path, argv: Sequence[str], progress: P
 def _look(plan: Plan, document: dict[str, Any], progress: Progress) -> None:
     try:
         with Lab(plan) as lab:
-            document["looked"].append(look(lab))
+            looked, problems = look(lab)
+            document["looked"].append(looked)
+            document["problems"] += problems
             _keep_errors(lab, document)
     except LabError as error:
         _tell(f"{plan.spec}: {error}", document, progress)

@@ -39,7 +39,7 @@ DATAPATHS = {
 QDISCS = {
     "netem": "--delay and --jitter",
     "tbf": "--bw",
-    "clsact": "--loss where there is no netem",
+    "clsact": "when-overlay, and --loss where there is no netem",
 }
 TUNNELS = {
     "vxlan": "overlay:backend=vxlan",

@@ -123,9 +123,9 @@ def plain_ticks(low: float, high: float) -> list[float]:
     return inside
 
 
-def log_axis(ax: Axes, low: float, high: float, label: str) -> None:
-    """A logarithmic x axis with plain numbers."""
-    texts = {tick: f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in plain_ticks(low, high)}
+def log_axis(ax: Axes, low: float, high: float, label: str, wanted: Sequence[float] = ()) -> None:
+    """A logarithmic x axis with plain numbers; ``wanted``: which, where they are not to be ``plain_ticks``."""
+    texts = {tick: f"{tick:,.0f}" if tick >= 10 else f"{tick:g}" for tick in wanted or plain_ticks(low, high)}
     # A long number at the very end would stick out of the figure.
     ticks = [tick for tick, text in texts.items() if len(text) <= 5 or np.log(tick / low) < 0.95 * np.log(high / low)]
     ax.set_xscale("log")

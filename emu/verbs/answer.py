@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def when_overlay(arguments: Arguments, problems: list[str]) -> int:
     """``emu when-overlay``."""
     from emu.answer.cast import cast_for
-    from emu.answer.run import TOOLS, answer
-    from emu.live.lab import choose
+    from emu.answer.run import answer
+    from emu.answer.run import refuse as refuse_plan
     from emu.measure.asked import no_profile
     from emu.measure.blocks import PROFILES
     from emu.measure.progress import Progress
@@ -30,7 +30,7 @@ def when_overlay(arguments: Arguments, problems: list[str]) -> int:
         problems.append(no_profile(arguments.profile))
     out = new_folder(arguments, problems)
     refuse(problems)
-    cast = cast_for(scenario, lambda plan: choose(plan, TOOLS))
+    cast = cast_for(scenario, refuse_plan)
     answer(cast, arguments.profile, out, arguments.argv, Progress(sys.stderr))
     return tell(out)
 
@@ -42,8 +42,8 @@ def tell(folder: Path) -> int:
     answered = read_answer(folder)
     print(guide_text(answered))
     print(f"report: {folder / 'report.html'}")
-    if answered.document["problems"]:
-        raise EmuError(*answered.document["problems"])
+    if answered.problems:
+        raise EmuError(*answered.problems)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ def export(arguments: Arguments) -> int:
     try:
         stored = read_folder(arguments.folder)
     except UsageError as error:
-        problems += error.problems
+        problems += _no_result(arguments.folder, error)
     refuse(problems)
     folder = ResultFolder.reopen(arguments.folder)
     if "csv" in wanted:
@@ -111,7 +112,7 @@ def diff(arguments: Arguments) -> int:
         try:
             runs.append(read_folder(folder))
         except UsageError as error:
-            problems += error.problems
+            problems += _no_result(folder, error)
     refuse(problems)
     difference = compare_runs(*runs)
     regressions = [] if limit is None else difference.regressions(limit)
@@ -122,6 +123,16 @@ def diff(arguments: Arguments) -> int:
     if not difference.changes:
         raise EmuError("the two runs have measured nothing in common")
     return int(bool(regressions))
+
+
+def _no_result(folder: Path, error: UsageError) -> Sequence[str]:
+    """Why a folder is not one of results; where it is that of an answer, which folders in it are."""
+    from emu.answer.report import PARTS, is_answer
+
+    if not is_answer(folder):
+        return error.problems
+    return [f"{folder} is the folder of an answer; the result folders in it: "
+            f"{', '.join(str(folder / part) for part in PARTS)}"]
 
 
 def _share(option: str, text: str | None, problems: list[str]) -> float | None:
