@@ -41,7 +41,10 @@ LAB_TOOLS = ("unshare", "nsenter", "mnexec", "ip", "ovs-vswitchd", "ovsdb-server
              "ovs-ofctl", "ovs-appctl")  # fmt: skip
 """Commands without which no lab comes up."""
 
-_SILENCE = "1,6 0 0 2"
+_SILENCE = ("pref", "1", "handle", "1")
+"""The filter's place, before all others; it is there once or not at all."""
+
+_DROP = "1,6 0 0 2"
 """Classic BPF: TC_ACT_SHOT for every packet (include/uapi/linux/pkt_cls.h)."""
 
 _STOCK_ARP_LIMIT = 1024
@@ -104,13 +107,14 @@ class LabMachine:
     def silence(self) -> None:
         """Lose every frame to and from here, as if it had lost its power. Its link stays up: nobody is told.
         ``LabError`` if it is silent already."""
-        self.must(("tc", "qdisc", "add", "dev", "eth0", "clsact"))
+        self.must(("tc", "qdisc", "replace", "dev", "eth0", "clsact"))  # loss may be a filter of it, which stays
         for way in ("ingress", "egress"):
-            self.must(("tc", "filter", "add", "dev", "eth0", way, "bpf", "da", "bytecode", _SILENCE))
+            self.must(("tc", "filter", "add", "dev", "eth0", way, *_SILENCE, "bpf", "da", "bytecode", _DROP))
 
     def speak(self) -> None:
         """End what ``silence`` began."""
-        self.must(("tc", "qdisc", "del", "dev", "eth0", "clsact"))
+        for way in ("ingress", "egress"):
+            self.must(("tc", "filter", "del", "dev", "eth0", way, *_SILENCE[:2]))
 
     def wait_listening(self, port: int, protocol: str = "tcp") -> None:
         """Return when something here is bound to a port; ``LabError`` if nothing is within 30 s."""
