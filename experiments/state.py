@@ -34,7 +34,7 @@ from emu.output import OutputFolder
 from emu.scenario import read
 
 DESIGNS = ("bare", "l2", "l2:proxy_arp=switch", "l2:proxy_arp=node", "routed", "routed:routes=bgp", "hostgw", "overlay",
-           "overlay:backend=udp", "flat")
+           "flat")
 
 
 def arguments() -> tuple[argparse.Namespace, list[Plan], Path]:
