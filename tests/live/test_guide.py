@@ -137,7 +137,7 @@ def test_the_verb_fails_where_a_fact_fails(
     monkeypatch.setattr(emu_show, "plan_for", lambda maker, scenario: (
         fault.apply(plan_of(maker.name)) if maker.name == "overlay" else plan_of(maker.name)))
     plans = [plan_of(name) for name in MAKERS]
-    arguments = argparse.Namespace(verb="guide", out=tmp_path / "guide")
+    arguments = argparse.Namespace(verb="guide", out=tmp_path / "guide", argv=["emu", "guide"])
     with pytest.raises(EmuError):  # the walk that left its path is complained of, too
         show.guide(arguments, tuple(plans), [])
     out = capsys.readouterr().out
