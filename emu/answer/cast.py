@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from emu.backends import all_backends
-from emu.designs import all_designs, make_plan, parse_design
+from emu.designs import make_plan, parse_design
 from emu.designs.outside import BRIDGE, CLIENT, NONE, ROUTE
 from emu.errors import MissingError, UsageError
 from emu.model import Plan, Scenario
@@ -51,8 +51,7 @@ def cast_for(scenario: Scenario, refuse: Callable[[Plan], object]) -> Cast:
         return found
 
     within = replace(scenario, outside=0)
-    beside = [name for name in BESIDE if name in all_designs()]
-    names = [*PLAIN, *(f"overlay:backend={name}" for name in all_backends()), *beside]
+    names = [*PLAIN, *(f"overlay:backend={name}" for name in all_backends()), *BESIDE]
     _refuse_nobody(within)
     refuse(make_plan(parse_design(REFERENCE), within))
     inside = possible([REFERENCE, *names], within)

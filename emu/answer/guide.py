@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from emu.answer.numbers import Number, Numbers
+from emu.answer.numbers import COSTS, Number, Numbers
 from emu.backends import DEFAULT as DEFAULT_BACKEND
+from emu.measure.metrics import PER_BYTE
 
 _OUTSIDE = f"overlay:backend={DEFAULT_BACKEND},outside="
 DEFAULT = f"{_OUTSIDE}none"
 """The overlay that all others are held against."""
 
 _ROUTED = "routed:routes=static"
-_PER_BYTE = "cpu_per_byte"
-_SPEEDS = (("throughput", "TCP throughput"), ("rate", "request rate"))
+_SPEEDS = tuple((metric, noun) for _, metric, noun in COSTS if metric != PER_BYTE)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _plain(writer: _Writer) -> None:
     compared = [f"inside/{metric}/hostgw/{DEFAULT}" for metric, _ in _SPEEDS]
     for name, (_, noun) in zip(compared, _SPEEDS, strict=True):
         writer.share(name, "hostgw", noun, "the overlay's")
-    cpu = f"inside/{_PER_BYTE}/{DEFAULT}/hostgw"
+    cpu = f"inside/{PER_BYTE}/{DEFAULT}/hostgw"
     writer.share(cpu, "the overlay", "CPU time per byte", "hostgw's", "takes")
     if writer.answered("hostgw"):
         ratios = [ratio for name in (*compared, cpu) if (ratio := writer.numbers.get(name)) and ratio.differs]

@@ -12,6 +12,7 @@ from emu.live.process import run
 from emu.model import Plan
 
 _IFF_UP = 1
+_CHANGES = "IFLA_CARRIER_CHANGES"
 _MAIN_TABLE = 254
 _STATELESS = ("nft", "--stateless", "list", "ruleset")
 Written = Mapping[str, object]
@@ -26,7 +27,8 @@ class Health:
         self._plan, self._spaces, self._daemons = plan, spaces, daemons
         names = dict.fromkeys((*(node.name for node in plan.underlay), *(plan.endpoints or ())))
         self._written = {name: self._read(name) for name in names}
-        self._links = {name: self._carriers(name) for name in names}
+        self._carriers = {name: {link.get_attr("IFLA_IFNAME"): link.get_attr(_CHANGES)
+                                 for link in spaces[name].route.get_links()} for name in names}
 
     def differences(self) -> list[str]:
         """A sentence for each device that is gone or down, has been down, or has another MTU than planned; for each
@@ -37,7 +39,6 @@ class Health:
 
     def _devices(self, name: str) -> Iterator[str]:
         there = {link.get_attr("IFLA_IFNAME"): link for link in self._spaces[name].route.get_links()}
-        carriers = self._carriers(name)
         for device in self._plan.by_name[name].devices:
             link = there.get(device.name)
             if link is None:
@@ -46,13 +47,8 @@ class Health:
                 yield f"{device.name} is down"
             elif link.get_attr("IFLA_MTU") != device.mtu:
                 yield f"{device.name} has MTU {link.get_attr('IFLA_MTU')}, planned was {device.mtu}"
-            elif carriers[device.name] != self._links[name][device.name]:
+            elif link.get_attr(_CHANGES) != self._carriers[name][device.name]:
                 yield f"{device.name} has been down"
-
-    def _carriers(self, name: str) -> dict[str, int]:
-        """How often each device's carrier has changed."""
-        links = self._spaces[name].route.get_links()
-        return {link.get_attr("IFLA_IFNAME"): link.get_attr("IFLA_CARRIER_CHANGES") for link in links}
 
     def _changes(self, name: str) -> Iterator[str]:
         before, now = self._written[name], self._read(name)

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from emu.designs import DEFAULT_DESIGNS, plans_for
 from emu.errors import UsageError
 from emu.model import Plan
-from emu.scenario import OPTIONS, read
 from emu.verbs import answer, claims, labs, machine, results, routes, show, sweep
-from emu.verbs.common import Arguments
+from emu.verbs.common import Arguments, scenario_of
 
 
 def run(arguments: Arguments, complaints: list[str]) -> int:
@@ -26,9 +25,7 @@ def run(arguments: Arguments, complaints: list[str]) -> int:
 
 
 def _with_scenario(arguments: Arguments, problems: list[str]) -> int:
-    given = {option.field: getattr(arguments, option.field) for option in OPTIONS}
-    scenario, mistakes = read(given, arguments.scenario)
-    problems.extend(mistakes)
+    scenario = scenario_of(arguments, problems)
     names = _designs_of(arguments)
     plans = plans_for(names, scenario, problems)
     return _TAKES_SCENARIO[arguments.verb](arguments, plans, problems)

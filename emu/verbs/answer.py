@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emu.errors import EmuError
-from emu.scenario import OPTIONS, read
-from emu.verbs.common import Arguments, new_folder, refuse
+from emu.verbs.common import Arguments, new_folder, refuse, scenario_of
 
 if TYPE_CHECKING:
     from emu.answer.report import Answered
@@ -23,9 +22,7 @@ def when_overlay(arguments: Arguments, problems: list[str]) -> int:
     from emu.measure.blocks import PROFILES
     from emu.measure.progress import Progress
 
-    scenario, mistakes = read({option.field: getattr(arguments, option.field) for option in OPTIONS},
-                              arguments.scenario)
-    problems += mistakes
+    scenario = scenario_of(arguments, problems)
     if arguments.profile not in PROFILES:
         problems.append(no_profile(arguments.profile))
     out = new_folder(arguments, problems)

@@ -7,8 +7,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from emu.errors import UsageError
-from emu.model import Plan
+from emu.model import Plan, Scenario
 from emu.output import default_name, refuse_impossible
+from emu.scenario import OPTIONS, read
 
 Arguments = argparse.Namespace
 NAMES_TOLD = 12
@@ -19,6 +20,14 @@ def refuse(problems: list[str]) -> None:
     """``UsageError`` with all problems, if there are any."""
     if problems:
         raise UsageError(*problems)
+
+
+def scenario_of(arguments: Arguments, problems: list[str]) -> Scenario:
+    """The scenario that is given by options and file; problems more for what cannot be."""
+    given = {option.field: getattr(arguments, option.field) for option in OPTIONS}
+    scenario, mistakes = read(given, arguments.scenario)
+    problems += mistakes
+    return scenario
 
 
 def machine_named(plans: tuple[Plan, ...], name: str, problems: list[str]) -> str:
